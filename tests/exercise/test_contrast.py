@@ -1,0 +1,256 @@
+"""What decides a claim: intervals by hand and by SciPy, and the rules for seeds that were lost and rates at an end."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from exercise.contrast import (
+    ABOUT,
+    POINTS,
+    RATIO,
+    Claim,
+    Contrast,
+    contrast_epochs,
+    contrast_groups,
+    contrast_of_ratio,
+    contrast_ratio,
+    contrast_time,
+    contrast_values,
+    judge,
+)
+from left_decisions import leave_decisions, with_spread
+from run_folders import leave_run
+from trainlab.report import Group, find_runs, group_runs
+from trainlab.runs.result import Result
+from trainlab.statistics import Ratio, sequential
+
+Leave = Callable[..., Path]
+A, B = (0.531, 0.533, 0.536), (0.500, 0.505, 0.501)
+
+
+def of(direction: str, low: float, high: float, margin: float = POINTS, is_ratio: bool = False) -> Contrast:
+    return Contrast("a", "b", "m", direction, margin, (low + high) / 2, low, high, 3, is_ratio)
+
+
+def groups(folder: Path) -> dict[str, Group]:
+    return {str(group.settings["model.activation"]): group for group in group_runs(find_runs([folder]))}
+
+
+def leave_group(folder: Path, name: str, accuracies: Sequence[float | None], losses: Sequence[float] = (1.5,)) -> None:
+    """Runs of a group; None is one that diverged."""
+    for seed, accuracy in enumerate(accuracies, 1):
+        status = "diverged" if accuracy is None else "completed"
+        values = [accuracy or 0.1] * len(losses)
+        leave_run(
+            folder / f"{name},{seed}", list(losses), values, seed, name, overrides=(f"model={name}",), status=status
+        )
+
+
+@pytest.mark.parametrize(
+    ("direction", "low", "high", "verdict"),
+    [
+        ("higher", 0.1, 2.0, "confirmed"),
+        ("higher", 0.1, 0.5, "confirmed"),  # however small
+        ("higher", -0.5, 0.9, "contradicted"),  # a gain that matters is excluded
+        ("higher", -0.5, 1.1, "undecided"),
+        ("higher", -3.0, -1.0, "contradicted"),
+        ("lower", -2.0, -0.1, "confirmed"),
+        ("lower", -0.9, 0.5, "contradicted"),
+        ("lower", -1.1, 0.5, "undecided"),
+        ("equal", -0.9, 0.9, "confirmed"),
+        ("equal", 1.1, 3.0, "contradicted"),
+        ("equal", 0.5, 1.5, "undecided"),
+        ("not lower", -0.9, 5.0, "confirmed"),
+        ("not lower", -5.0, -1.1, "contradicted"),
+        ("not lower", -1.5, 5.0, "undecided"),
+        ("not higher", -5.0, 0.9, "confirmed"),
+        ("not higher", 1.1, 5.0, "contradicted"),
+        *((direction, math.nan, math.nan, "undecided") for direction in ("higher", "lower", "equal", "not lower")),
+    ],
+)
+def test_the_interval_decides(direction: str, low: float, high: float, verdict: str):
+    assert of(direction, low, high).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("direction", "low", "high", "verdict"),
+    [
+        ("lower", 0.36, 0.94, "confirmed"),
+        ("lower", 0.92, 1.2, "contradicted"),  # less than 10 % are no saving
+        ("lower", 0.88, 1.2, "undecided"),
+        ("higher", 0.9, 1.09, "contradicted"),
+        ("equal", 0.92, 1.09, "confirmed"),
+        ("about 10", 1.30, 1.45, "contradicted"),
+        ("about 10", 7.0, 14.0, "confirmed"),
+        ("about 10", 6.0, 14.0, "undecided"),
+        ("lower", math.nan, math.nan, "undecided"),
+    ],
+)
+def test_ratios_have_factors_for_margins(direction: str, low: float, high: float, verdict: str):
+    margin = ABOUT if direction.startswith("about") else RATIO
+    assert of(direction, low, high, margin, is_ratio=True).verdict == verdict
+
+
+def test_other_directions_are_a_mistake():
+    with pytest.raises(ValueError, match="direction must be one of"):
+        of("better", 0, 1)
+    with pytest.raises(ValueError, match="of a ratio"):
+        of("about 2", 0, 1)
+
+
+def test_groups_are_compared_in_points_seed_by_seed(tmp_path: Path):
+    leave_group(tmp_path, "bn", A)
+    leave_group(tmp_path, "elu", B)
+    found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
+    interval = stats.ttest_rel(A, B).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((100 * interval.low, 100 * interval.high)) == found.alone
+    assert found.seeds == 3 and found.verdict == "confirmed" and found.metric == "validation accuracy"
+    assert found.amount == f"+3.1 ({100 * interval.low:.1f} to {100 * interval.high:.1f}) points"
+    assert found.size == "3.1 points"
+
+
+def test_a_seed_that_one_lost_bars_what_favours_it_and_nothing_else(tmp_path: Path):
+    leave_group(tmp_path, "bn", [*A, None])
+    leave_group(tmp_path, "elu", [*B, 0.503])
+    bn, elu = groups(tmp_path)["bn"], groups(tmp_path)["elu"]
+    better = contrast_groups(bn, elu, "higher")
+    assert better.verdict == "undecided" and better.low == -math.inf and better.seeds == 3
+    assert "bn lost seeds that the other has" in better.note
+    assert contrast_groups(elu, bn, "lower").verdict == "undecided"
+    assert contrast_groups(bn, elu, "equal", margin=50).verdict == "undecided"
+    leave_group(tmp_path / "worse", "selu", [0.40, 0.41, 0.405, None])
+    selu = groups(tmp_path / "worse")["selu"]
+    assert contrast_groups(selu, elu, "lower").verdict == "confirmed"  # what completed is worse, too
+    assert contrast_groups(elu, selu, "higher").verdict == "confirmed"
+
+
+def test_of_a_loss_a_lost_seed_may_be_the_highest(tmp_path: Path):
+    leave_group(tmp_path, "bn", [0.5, 0.5, 0.5, None], [1.2])
+    leave_group(tmp_path, "elu", [0.5, 0.5, 0.5, 0.5], [1.4])
+    found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "lower", "val_loss", 0.1)
+    assert found.high == math.inf and found.verdict == "undecided" and found.unit == "nats"
+
+
+def test_seeds_that_one_never_had_are_not_lost(tmp_path: Path):
+    leave_group(tmp_path, "bn", A)
+    leave_group(tmp_path, "elu", [*B, 0.503, 0.504])
+    assert contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher").verdict == "confirmed"
+
+
+def test_nothing_is_claimed_of_a_rate_at_the_end_of_its_range(tmp_path: Path):
+    leave_group(tmp_path, "bn", A)
+    leave_group(tmp_path, "elu", B)
+    for folder in tmp_path.glob("elu,*"):
+        result = Result.read(folder)
+        assert result is not None
+        result.lr_search = {"method": "grid", "lr": 1e-5, "curve": {"lr": [1e-5, 1e-4], "loss": [1.0, 2.0]}}
+        result.write(folder)
+    found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
+    assert found.verdict == "undecided"
+    assert found.note == "the learning rate of elu lies at the end of its range"
+    assert Claim("bn is better", [found]).why_undecided == found.note
+
+
+@pytest.mark.parametrize(("first", "mean"), [("bn", 3.0), ("elu", -3.0)])
+def test_a_sweep_that_adds_seeds_has_the_interval_of_its_decision(tmp_path: Path, first: str, mean: float):
+    values = {"bn": with_spread(0.53, 8), "elu": with_spread(0.50, 8, times=-1)}
+    decisions = leave_decisions(tmp_path, values)
+    (pair,) = decisions.pairs
+    second = "elu" if first == "bn" else "bn"
+    found = contrast_groups(groups(tmp_path)[first], groups(tmp_path)[second], "higher")
+    assert found.mean == pytest.approx(mean, abs=0.2)
+    low, high = sorted(100 * math.copysign(1, mean) * end for end in (pair.found.low, pair.found.high))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.verdict == ("confirmed" if first == "bn" else "contradicted") and found.seeds == 8
+    assert judge([found]) == [found]
+
+
+def test_an_open_decision_says_how_many_seeds_it_takes(tmp_path: Path):
+    decisions = leave_decisions(tmp_path, {"bn": with_spread(0.506, 8, 3.0), "elu": with_spread(0.50, 8, -3.0)})
+    (pair,) = decisions.pairs
+    found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
+    assert pair.is_open and found.verdict == "undecided" and found.more == pair.foreseen
+    assert Claim("It is.", [found]).why_undecided == f"8 seeds; about {pair.foreseen} more would decide"
+
+
+def test_other_figures_of_such_a_sweep_have_intervals_for_any_number_of_seeds(tmp_path: Path):
+    leave_decisions(tmp_path, {"bn": with_spread(0.53, 8), "elu": with_spread(0.50, 8, times=-1)})
+    bn, elu = groups(tmp_path)["bn"], groups(tmp_path)["elu"]
+    found = contrast_groups(bn, elu, "higher", "val_loss", 0.1)
+    assert found.series == [0.0] * 8 and found.tested is None
+    spread = {seed: 0.1 * seed for seed in range(1, 9)}
+    series = Contrast(*("a", "b", "m", "higher", 0.1, 0, 0, 0, 8), series=[*spread.values()])
+    one, two = judge([series, series])
+    by_hand = sequential([*spread.values()], 0.05 / 2)
+    assert (one.low, one.high) == (two.low, two.high) == (by_hand.low, by_hand.high)
+
+
+def test_a_question_has_intervals_that_hold_together():
+    clear = contrast_values(("a", [5.0, 5.1, 5.3]), ("b", [4.0, 4.0, 4.1]), "higher", "m", 1.0)
+    near = contrast_values(("c", [5.0, 5.1, 5.3]), ("d", [4.2, 4.4, 5.0]), "higher", "m", 1.0)
+    assert clear.verdict == "confirmed" == near.verdict or near.verdict == "undecided"
+    first, second = judge([clear, near])
+    assert first.verdict == "confirmed" and first.alone == clear.alone and first.high == math.inf
+    assert second.alone == near.alone and second.verdict == "undecided"
+    half = stats.t.ppf(1 - 0.05 / 4, 2) * stats.sem([5.0 - 4.0, 5.1 - 4.0, 5.3 - 4.1])
+    by_margin = contrast_values(("a", [5.0, 5.1, 5.3]), ("b", [4.0, 4.0, 4.1]), "equal", "m", 1.0)
+    assert judge([by_margin, near])[0].high == pytest.approx(1.1 + half)  # Bonferroni's
+
+
+def test_what_is_significant_by_holm_alone_is_confirmed():
+    near = contrast_values(("a", [1.0, 1.2, 1.1, 1.3]), ("b", [0.9, 1.0, 1.05, 1.1]), "higher", "m", 1.0)
+    clear = contrast_values(("a", [5.0, 5.1, 5.3, 5.2]), ("b", [4.0, 4.0, 4.1, 4.1]), "higher", "m", 1.0)
+    half = stats.t.ppf(1 - 0.05 / 4, 3) * stats.sem([0.1, 0.2, 0.05, 0.2])
+    assert 0.025 < stats.ttest_1samp([0.1, 0.2, 0.05, 0.2], 0).pvalue < 0.05 and half > 0.1375
+    assert judge([near, clear])[0].verdict == "confirmed"
+
+
+def test_ratios_are_geometric_means():
+    found = contrast_ratio(("a", [2.0, 2.2, 1.8]), ("b", [1.0, 1.0, 1.0]), "higher", "time of a step", counted="round")
+    assert found.mean == pytest.approx((2.0 * 2.2 * 1.8) ** (1 / 3))
+    low, high = stats.t.interval(0.95, 2, math.log(found.mean), stats.sem([math.log(x) for x in (2.0, 2.2, 1.8)]))
+    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
+    assert found.amount == f"{found.mean:.2f} times ({found.low:.2f} to {found.high:.2f})"
+    assert found.count == "3 rounds" and found.margin == RATIO and found.verdict == "confirmed"
+    given = contrast_of_ratio("a", "b", "higher", "time", Ratio(found.mean, found.low, found.high, 0.01), 3)
+    assert judge([given])[0].low == pytest.approx(found.low)
+    assert contrast_ratio(("a", []), ("b", [1.0]), "higher", "time").amount == "no figure"
+
+
+def test_epochs_are_to_the_higher_of_the_two_best_losses(tmp_path: Path):
+    for seed in (1, 2, 3):
+        slow = [2.2, 2.0, 1.8, 1.6, 1.4 + 0.01 * seed]
+        quick = [2.0, 1.7, 1.39]
+        leave_run(tmp_path / f"elu,{seed}", slow, [0.5] * 5, seed, "elu")
+        leave_run(tmp_path / f"bn,{seed}", quick, [0.5] * 3, seed, "bn")
+    bn, elu = groups(tmp_path)["bn"], groups(tmp_path)["elu"]
+    found = contrast_epochs(bn, elu, "lower")
+    assert found.mean == pytest.approx(3 / 5) and found.seeds == 3 and found.metric == "epochs to as low a loss"
+    step = Contrast(*("a", "b", "time of a step", "lower", RATIO, 1.2, 1.1, 1.3, 40), is_ratio=True, alone=(1.1, 1.3))
+    assert contrast_time(bn, elu, step).mean == pytest.approx(3 / 5 * 1.3)  # of a step, the worse end
+
+
+def test_networks_that_do_not_beat_guessing_converge_to_nothing(tmp_path: Path):
+    leave_group(tmp_path, "bn", A, [2.2, 1.5])
+    leave_group(tmp_path, "elu", B, [2.31, 2.305])
+    found = contrast_epochs(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "lower")
+    assert found.verdict == "undecided" and "below that of guessing" in found.note and found.amount == "no figure"
+
+
+def test_an_undecided_one_says_how_many_seeds_would_tell():
+    found = contrast_values(("a", [1.0, 2.0, 0.0, 1.4]), ("b", [0.0, 0.2, 0.1, 0.0]), "higher", "m", 1.0)
+    assert found.verdict == "undecided" and found.more is not None and found.needed == 4 + found.more
+    assert Claim("It is.", [found]).why_undecided == f"4 seeds; about {found.more} more would decide"
+
+
+def test_a_claim_holds_if_all_of_it_does():
+    yes, no, maybe = of("higher", 1, 2), of("higher", -3, -1), of("higher", -3, 3)
+    assert Claim("s", [yes, yes]).verdict == "confirmed"
+    assert Claim("s", [yes, maybe]).verdict == "undecided"
+    assert Claim("s", [yes, maybe, no]).verdict == "contradicted"
+    assert [Claim.counted("s", holds, "1 of 3").verdict for holds in (True, False, None)] == [
+        *("confirmed", "contradicted", "undecided")
+    ]
