@@ -2,9 +2,18 @@
 
 from collections.abc import Sequence
 
-from exercise.questions import best, biases, convolutions, dropout, mistakes, self_normalizing, symmetry, variants
+from exercise.questions import (
+    best,
+    biases,
+    convolutions,
+    dropout,
+    mistakes,
+    momentum,
+    self_normalizing,
+    symmetry,
+    variants,
+)
 from exercise.questions.activations import comparison, outputs
-from exercise.questions.momentum import sections as momentum
 from exercise.questions.sparsity import sections as sparsity
 from exercise.questions.tuning import sections as tuning
 from exercise.section import Section
@@ -20,7 +29,7 @@ SECTIONS: tuple[Section, ...] = (
     dropout.SECTION,
     *tuning.SECTIONS,
     variants.SECTION,
-    *convolutions.SECTIONS,
+    convolutions.SECTION,
     best.SECTION,
     *mistakes.SECTIONS,
 )

@@ -1,125 +1,238 @@
-"""Two mistakes in the network: SELU without standardized inputs, and half of every layer dropped."""
+"""The trainings of the mistakes, and three of them: raw inputs, too much dropout, alpha dropout under ELU."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any
 
-import numpy as np
+import torch
 
-from exercise.formatting import format_val_acc
+from exercise.contrast import POINTS, Claim, Contrast, contrast_groups, contrast_values
+from exercise.formatting import format_percent, mean_accuracy, with_label
 from exercise.layer_summary import layers_by_seed
 from exercise.outcomes import guessing_accuracy
-from exercise.plots import LayerLine, plot_curves, plot_mean_and_deviation
-from exercise.questions.mistakes.accuracy_cost import describe_cost
-from exercise.questions.mistakes.trainings import HALF_EPOCHS, NOTE, SWEEP, describe_rates, network
-from exercise.section import Answer, Section
-from exercise.store import Evidence
-from trainlab.report import LayerStatistics, mean_over_seeds
+from exercise.section import Answer, Measurement, Section
+from exercise.step_costs import untrained_network
+from exercise.store import Evidence, Measured
+from exercise.trainings import Sweep, experiments
+from trainlab import load_data, load_network
+from trainlab.data import ImageData
+from trainlab.models import Dropout, ImageNetwork
+from trainlab.report import Cell, Group, Plot, Table, format_mean, mean_over_seeds, plot_learning_curves
+from trainlab.statistics import interval
 
-MEAN, STD = 0, 1  # rows of the layer statistics
-KEPT = 0.1  # so near 0 and 1 a mean and a deviation count as kept. A choice
-LEVELS = "Compare the heights at which the lines level off."
-SEE_LAYERS = (
-    "Mean and standard deviation over units and validation images; dashed: what SELU keeps of standardized inputs. See "
-    "how far from it raw pixels start, whether the layers bring them back, and what training makes of it."
+LABELS = {
+    "plain_elu_he": "ELU at 1e-4",
+    "mistake_learning_rate": "ELU at 1e-3",
+    "plain_selu": "SELU",
+    "mistake_selu_raw_inputs": "SELU on raw inputs",
+    "selu_alpha_dropout_every_layer": "SELU with alpha dropout 0.1",
+    "mistake_half_dropped_everywhere": "SELU with alpha dropout 0.5",
+    "mistake_alpha_dropout_under_elu": "ELU with alpha dropout 0.1",
+}
+SWEEP = Sweep(
+    "mistakes",
+    (
+        *(experiments(*LABELS), "seed=1,2,3,4,5,6"),
+        *("trainer.max_epochs=6", "trainer.limit_train_batches=0.5"),  # three passes over the images are enough
+        *("callbacks.layer_statistics.every_n_epochs=6", "callbacks.step_losses.enabled=true"),
+    ),
+    ("callbacks.layer_statistics.every_n_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
+    minutes=8,
 )
+NOTE = "Three passes over the images, validated after each half; learning rates as others used them, not searched."
+LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
+DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
+PLAIN = {"SELU": "plain_selu", "ELU": "plain_elu_he"}
+NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network cannot lose more
+
+
+def network(evidence: Evidence, experiment: str) -> Group:
+    """The runs of one of ``LABELS``."""
+    return with_label(evidence.experiment(SWEEP, experiment), LABELS[experiment])
+
+
+def curves(groups: Sequence[Group], name: str, caption: str, metric: str = "val_acc") -> Plot | None:
+    """Learning curves, with a caption of their own; None where no run was completed."""
+    done = [group for group in groups if group.runs]
+    if not done:
+        return None
+    plot = plot_learning_curves(done, metric, "epochs")
+    return replace(plot, name=name, title="By half epoch", caption=caption)
+
+
+def results(groups: Sequence[Group]) -> tuple[str, Table]:
+    """Accuracies, one row per network."""
+    rows: list[list[Cell]] = []
+    for group in groups:
+        ends = [float(run.curve.by_name["val/acc"][-1]) for run in group.runs.values() if run.curve]
+        found = [*(group.summary("metrics", name) for name in ("val_acc", "test_acc")), interval(ends)]
+        lost = f" ({len(group.others)} lost)" if group.others else ""
+        rate = group.settings["optim.lr"]
+        rows.append(
+            [
+                (f"{group.label}{lost}", group.label),
+                (f"{rate:g}", rate),
+                *((format_percent(of), of.mean) for of in found),
+            ]
+        )
+    headings = ["network", "learning rate", "validation accuracy", "test accuracy †", "validation, last epoch"]
+    return "Results", Table(headings, rows)
 
 
 def answer_raw_inputs(evidence: Evidence) -> Answer:
     """SELU with pixels in [0, 1]."""
     right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_selu_raw_inputs")
-    cost, is_worse = describe_cost(wrong, right)
-    layers_of = {group.label: [*layers_by_seed(group).values()] for group in (right, wrong)}
-    figures = [plot_curves([right, wrong], "acc", "mistake_selu", f"{HALF_EPOCHS} {LEVELS}")]
-    sentences = [f"{cost} {describe_rates([right, wrong])}"]
-    if all(layers_of.values()):
-        sentences.append(statistics_before(layers_of[right.label], layers_of[wrong.label]))
-        means = {label: mean_over_seeds(runs) for label, runs in layers_of.items()}
-        lines = [
-            LayerLine(f"{label}, {when} training", i, style, layers.by_epochs[epochs][:2, :-1])  # without the output
-            for i, (label, layers) in enumerate(means.items())
-            for epochs, style, when in ((0, "-", "before"), (max(layers.by_epochs), ":", "after"))
-        ]
-        figures.append(plot_mean_and_deviation("mistake_selu_layers", "Activations layer by layer", SEE_LAYERS, lines))
-    return Answer(sentences, is_worse, figures)
+    cost = contrast_groups(wrong, right, "lower")
+    layers = {of.label: [*layers_by_seed(of).values()] for of in (right, wrong)}
+    before = {label: mean_over_seeds(runs).by_epochs[0] for label, runs in layers.items() if runs}
+    rows: list[list[Cell]] = [
+        [(label, label), *((f"{of[row][layer]:z.2f}", of[row][layer]) for layer in (0, -2) for row in (0, 1))]
+        for label, of in before.items()
+    ]  # mean and deviation; the last layer of all is the output
+    first, last = (float(before[wrong.label][1][layer]) for layer in (0, -2)) if wrong.label in before else (1.0, 1.0)
+    figures: dict[str, Any] = {
+        "cost": cost,
+        "first": f"{first:.2f}",
+        "last": f"{last:.2f}",
+        "is_repaired": abs(last - 1) < abs(first - 1),
+    }
+    headings = ["before training", "mean, first layer", "deviation", "mean, last hidden layer", "deviation"]
+    return Answer(
+        figures,
+        [Claim("On raw pixels SELU ends less accurate", [cost])],
+        curves([right, wrong], "mistake_selu", "Pixels in [0, 1] against standardized ones."),
+        [results([right, wrong]), ("Activations", Table(headings, rows))],
+    )
 
 
 def answer_half_dropped(evidence: Evidence) -> Answer:
     """Alpha dropout of 0.5 after each layer."""
-    right, wrong = network(evidence, "plain_selu"), network(evidence, "mistake_half_dropped_everywhere")
-    mild = network(evidence, "selu_alpha_dropout_every_layer")
-    cost, is_worse = describe_cost(wrong, right)
-    reached = "There is no accuracy to speak of."
-    if wrong.runs:
-        milder = f"; with 0.1 after every layer it is {format_val_acc(mild)}"
-        accuracy = format_val_acc(wrong)
-        reached = f"The validation accuracy with 0.5 is {accuracy}{milder if mild.runs else ''}."
-    by_chance = 100 * guessing_accuracy(wrong)
-    see = f"{HALF_EPOCHS} Compare how high each line comes, and whether it leaves the {by_chance:.3g} % of guessing."
+    names = ("plain_selu", "selu_alpha_dropout_every_layer", "mistake_half_dropped_everywhere")
+    right, mild, wrong = (network(evidence, name) for name in names)
+    cost, guess = contrast_groups(wrong, right, "lower"), guessing_accuracy(right)
+    figures: dict[str, Any] = {
+        "cost": cost,
+        "half": mean_accuracy(wrong),
+        "mild": mean_accuracy(mild),
+        "plain": mean_accuracy(right),
+        "guess": f"{100 * guess:.0f} %",
+        "is_guessing": wrong.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guess,
+        "depth": (depth := right.settings["model.depth"]),
+        "paths": f"{round(0.5**-depth):,}",
+        "mild_paths": round(0.9**-depth),
+    }
+    claim = Claim("Dropout of 0.5 after every layer ends less accurate", [cost])
+    plot = curves([right, mild, wrong], "mistake_half", "Does a line leave the level of guessing?")
+    return Answer(figures, [claim], plot, [results([right, mild, wrong])])
+
+
+def measure_layers(evidence: Evidence) -> Measured:
+    """Mean and deviation of what each hidden layer puts out before any training, with dropout off and on, by seed."""
+    found: Measured = {}
+    data: ImageData | None = None
+    for name, experiment in DROPPED.items():
+        for seed, run in sorted(network(evidence, experiment).runs.items()):
+            data = data or load_data(run)  # all have the same validation images
+            held_out = data.val_dataloader()
+            count = len(held_out.indices)
+            places = held_out.indices[torch.linspace(0, count - 1, min(IMAGES, count)).long()]
+            before = untrained_network(run.settings, data.image_shape)
+            before.scaling.load_state_dict(load_network(run).scaling.state_dict())
+            for side, figures in off_and_on(before, held_out.images[places]).items():
+                for key, values in figures.items():
+                    found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
+    return found
+
+
+@torch.no_grad()
+def off_and_on(before: ImageNetwork, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
+    """Mean and deviation over images and units behind each dropout, without it and with it."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for side in ("off", "on"):
+        figures = found.setdefault(side, {"mean": [], "std": []})
+        x = before.train(side == "on").scaling(images)
+        for layer in before.module.children():
+            x = layer(x)
+            if isinstance(layer, Dropout):
+                figures["mean"].append(float(x.mean()))
+                figures["std"].append(float(x.std()))
+    return found
+
+
+def compare_costs(with_it: Mapping[str, Group], without: Mapping[str, Group]) -> Contrast:
+    """What dropout changes under ELU compared with SELU; open where runs diverged, or less cannot be lost."""
+    changes: dict[str, dict[int, float]] = {}
+    for name in DROPPED:
+        ours, theirs = (of[name].of("metrics", "val_acc") for of in (with_it, without))
+        changes[name] = {seed: 100 * (ours[seed] - theirs[seed]) for seed in ours.keys() & theirs.keys()}
+    metric = "change of validation accuracy by alpha dropout"
+    found = contrast_values(("ELU", changes["ELU"]), ("SELU", changes["SELU"]), "lower", metric, POINTS)
+    less = with_it["SELU" if found.mean < 0 else "ELU"]
+    note = ""
+    if any(group.others for of in (with_it, without) for group in of.values()):
+        note = "runs diverged"
+    elif less.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guessing_accuracy(less):
+        note = f"{less.label} is down to guessing and cannot lose more"
+    return replace(found, low=-inf, high=inf, tested=None, note=note) if note else found
+
+
+def answer_alpha_dropout(evidence: Evidence) -> Answer:
+    """What alpha dropout costs under ELU, compared with what it costs under SELU."""
+    with_it, without = ({name: network(evidence, of) for name, of in all_.items()} for all_ in (DROPPED, PLAIN))
+    measured, compared = evidence.measured(LAYERS), compare_costs(with_it, without)
+    costs = {name: contrast_groups(with_it[name], without[name], "lower") for name in DROPPED}
+    stds: dict[str, str] = {}
+    rows: list[list[Cell]] = []
+    for name, sides in measured.items():
+        for side, of in sides.items():
+            last = {key: interval([values[-1] for values in of[key].values()]) for key in ("mean", "std")}
+            stds[f"{name.lower()}_{side}"] = f"{last['std'].mean:.2f}"
+            rows.append([(f"{name}, dropout {side}", name), *((format_mean(v, 2), v.mean) for v in last.values())])
+    figures: dict[str, Any] = {
+        "compared": compared,
+        "selu": costs["SELU"],
+        "elu": costs["ELU"],
+        "elu_acc": mean_accuracy(with_it["ELU"]),
+        "selu_acc": mean_accuracy(with_it["SELU"]),
+        **stds,
+    }
+    pairs = [of[name] for name in DROPPED for of in (without, with_it)]
     return Answer(
-        [cost, f"{reached} {describe_rates([right, mild, wrong])}"],
-        is_worse,
-        [plot_curves([right, mild, wrong], "acc", "mistake_half", see)],
+        figures,
+        [Claim("Alpha dropout costs ELU more than SELU", [compared])],
+        curves(pairs, "mistake_elu", "How far does dropout push each network down?"),
+        [results(pairs), ("Behind the last hidden layer, before training", Table(["", "mean", "deviation"], rows))],
     )
-
-
-def statistics_before(right: Sequence[LayerStatistics], wrong: Sequence[LayerStatistics]) -> str:
-    """What comes out of the first and the last hidden layer before the training, and whether SELU brings it back."""
-    first, last = (_before(wrong, layer) for layer in (0, -2))  # the last of all is the output
-    usual = ", then ".join(_before(right, layer) for layer in (0, -2))
-    return (
-        f"Before training, mean and deviation are {first} after the first hidden layer and {last} after the last one "
-        f"on raw inputs (on standardized ones {usual}). {_brought_back(wrong)}"
-    )
-
-
-def _before(runs: Sequence[LayerStatistics], layer: int) -> str:
-    """Mean and deviation of a layer before training, mean over the seeds."""
-    mean, std = (mean_over_seeds(runs).by_epochs[0][row][layer].round(2) + 0.0 for row in (MEAN, STD))  # no -0.00
-    return f"{mean:.2f} and {std:.2f}"
-
-
-def _brought_back(runs: Sequence[LayerStatistics]) -> str:
-    """Whether a network keeps mean and deviation, by its first and its last hidden layer before training."""
-    near = f"within {KEPT:g} of the 0 and 1 that SELU is made for"
-    match is_kept(runs, 0), is_kept(runs, -2):
-        case True, True:
-            return f"Raw inputs begin and end {near}, so they do no harm to these figures."
-        case False, True:
-            return (
-                f"The layers bring them back to {near}: self-normalization recovers, and what raw inputs cost is shown "
-                "by the accuracy alone."
-            )
-        case True, False:
-            return f"They begin {near}, and the layers do not keep them there."
-    return f"The layers do not bring them back to {near} in every run."
-
-
-def is_kept(runs: Sequence[LayerStatistics], layer: int) -> bool:
-    """Whether mean and deviation of a layer are within ``KEPT`` of 0 and 1 before training, in every run."""
-    figures = [[of.by_epochs[0][row][layer] - wanted for row, wanted in ((MEAN, 0), (STD, 1))] for of in runs]
-    return bool(np.abs(figures).max() <= KEPT)
 
 
 RAW_INPUTS = Section(
     "mistake_raw_inputs",
     "mistakes",
     "Mistake: SELU without standardized inputs",
-    "Feed SELU pixels in [0, 1] instead of standardized features. What does it cost?",
-    "SELU needs inputs that are standardized to mean 0 and deviation 1; on raw pixels it ends less accurate.",
+    "Feed SELU pixels in [0, 1] instead of standardized ones. What does it cost?",
+    "",
     answer_raw_inputs,
     [SWEEP],
-    notes=[
-        NOTE,
-        "The verdict is of the accuracy alone; mean and deviation are reported separately. They count as kept within "
-        f"{KEPT:g} of 0 and 1 in every run, a margin that is a choice.",
-    ],
+    notes=[NOTE],
 )
 HALF_DROPPED = Section(
     "mistake_half_dropped",
     "mistakes",
     "Mistake: dropout of 0.5 after each of 20 layers",
     "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
-    "A signal that is halved twenty times in a row does not arrive: the network underfits, or learns nothing.",
+    "",
     answer_half_dropped,
     [SWEEP],
-    notes=[NOTE],
+)
+ALPHA_DROPOUT = Section(
+    "mistake_alpha_dropout",
+    "mistakes",
+    "Mistake: alpha dropout under ELU",
+    "Put alpha dropout of 0.1 after every layer of an ELU network. Does it cost more than under SELU?",
+    "",
+    answer_alpha_dropout,
+    [SWEEP],
+    [Measurement(LAYERS, measure_layers, 0.2)],
+    ["The two networks also differ in initialization (He, LeCun) and learning rate."],
 )

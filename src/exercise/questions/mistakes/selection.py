@@ -5,23 +5,22 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from exercise.questions.dropout import SWEEP
+from exercise.contrast import POINTS, Claim
+from exercise.questions.dropout import BETWEEN, SWEEP
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured
+from exercise.store import Evidence, Measured, NotAvailable
 from trainlab import generator, load_data, load_network
 from trainlab.inference import evaluate
 from trainlab.report import COLORS, Plot, canvas, render
 
 CHOICES = "mistake_test_set"
 SPLITS = 1000
-VISIBLE = 0.1  # points; the last digit that accuracies are given with
 FEWEST = 2  # runs to choose among
-TEXTBOOK = "Figures of the images that one has chosen by are too good; choose by validation images, and test once."
 
 
 def measure(evidence: Evidence) -> Measured:
     """Choose among the runs of question 7 by half of the test images, many times; report on that half and the other."""
-    runs = [run for group in evidence.ended_groups(SWEEP) for run in group.runs.values()]
+    runs = [run for of in (SWEEP, BETWEEN) for group in evidence.ended_groups(of) for run in group.runs.values()]
     if len(runs) < FEWEST:
         return {"runs": len(runs)}
     right, data = [], None
@@ -86,77 +85,53 @@ def answer(evidence: Evidence) -> Answer:
     """How much too good the chosen run looks."""
     found = evidence.measured(CHOICES)
     if found["runs"] < FEWEST:
-        return Answer([f"There is nothing to choose among: {found['runs']} runs were completed."])
-    return Answer(
-        [describe_optimism(found), describe_loss(found)], fmean(found["too_good"]) >= VISIBLE, [plot_choices(found)]
-    )
-
-
-def describe_optimism(found: Measured) -> str:
-    """How much too good, compared with the noise of that many images.
-
-    The splits are of the same images and overlap, so that their spread is no measure of the noise of their mean.
-    """
-    mean = fmean(found["too_good"])
-    best = max(found["accuracy"]) / 100
+        raise NotAvailable(f"there is nothing to choose among: {found['runs']} runs were completed")
+    mean, lost, best = fmean(found["too_good"]), fmean(found["lost"]), max(found["accuracy"]) / 100
     noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
-    spread = max(found["accuracy"]) - min(found["accuracy"])
-    less = "less" if mean < noise else "more"
-    seen = "shows" if mean >= VISIBLE else "does not show"
-    return (
-        f"Chosen among these {found['runs']} runs by {found['images']:,} test images, the best run looks {mean:.2f} "
-        f"points too good, on average over {len(found['too_good']):,} splits of the test images. That {seen} in an "
-        f"accuracy given to {VISIBLE:g} points. It is {less} than the ±{noise:.1f} points by which an accuracy of so "
-        f"many images is uncertain anyway, and comes on top of it. The runs themselves lie within {spread:.1f} points."
+    figures = {
+        "runs": found["runs"],
+        "images": f"{found['images']:,}",
+        "too_good": f"{mean:.2f} points",
+        "noise": f"{noise:.1f} points",
+        "spread": f"{max(found['accuracy']) - min(found['accuracy']):.1f} points",
+        "lost": f"{abs(lost):.2f} points {'less' if lost >= 0 else 'more'} accurate",
+        "same": f"{100 * found['same']:.0f} %",
+        "splits": f"{len(found['too_good']):,}",
+        "is_small": mean < min(POINTS, noise),
+    }
+    counts = f"{mean:.2f} points over {figures['splits']} splits"
+    claim = Claim.counted(
+        f"Chosen by test images, the figure is {POINTS:g} point or more too good", mean >= POINTS, counts
     )
-
-
-def describe_loss(found: Measured) -> str:
-    """Whether the choice itself is worse than by validation images."""
-    mean = fmean(found["lost"])
-    side = "less" if mean >= 0 else "more"
-    return (
-        "On the other half of the images, which neither choice has seen, the run chosen by test images is "
-        f"{abs(mean):.2f} points {side} accurate than the one chosen by validation loss, on the same average. In "
-        f"{100 * found['same']:.0f} % of the splits both choose the same run."
-    )
+    return Answer(figures, [claim], plot_choices(found))
 
 
 def plot_choices(found: Measured) -> Plot:
     """By how many runs there are, and over the splits."""
-    with canvas(8.6, 3.2, 2) as (figure, (left, right)):
+    with canvas(7.2, 2.8, 2) as (figure, (left, right)):
         numbers = [int(n) for n in found["by_number"]]
         left.plot(numbers, list(found["by_number"].values()), color=COLORS[0], marker="o", markersize=4)
-        left.axhline(0, color="#888888", linewidth=1, linestyle=(0, (4, 2)))
-        left.set(xlabel="runs to choose among", ylabel="points too good")
+        left.set(xlabel="runs to choose among", ylabel="points too good", ylim=(0, None))
         right.hist(found["too_good"], bins=30, color=COLORS[5])
         right.axvline(fmean(found["too_good"]), color=COLORS[1])
         right.set(xlabel=f"points too good, among {found['runs']} runs", ylabel="splits")
-        return Plot(
-            "mistake_test_set_choices",
-            "Chosen by the test set",
-            "Left: how much better the chosen run looks on the test images it was chosen by than on others, by the "
-            "number of runs that there are to choose among; with one there is no choice. Right: the same over random "
-            "halves of the test set, orange the mean. By arithmetic it is never below zero: each half is chosen by "
-            "and reported by. See how the points grow with the runs to choose among.",
-            *render(figure),
+        caption = (
+            "The more runs to choose among, the better the luckiest looks. Right: random halves; orange: the mean."
         )
+        return Plot("mistake_test_set_choices", "Chosen by the test set", caption, *render(figure))
 
 
 SECTION = Section(
     "mistake_test_set",
     "mistakes",
     "Mistake: selecting on the test set",
-    "Take the run, of all rates and seeds of question 7, that does best on test images, and report that figure. How "
-    "much too good does it look?",
-    TEXTBOOK,
+    "Of all runs of question 7, take the one that does best on test images, and report that figure. Is it too good?",
+    "",
     answer,
-    [SWEEP],
-    [Measurement(CHOICES, measure)],
+    [SWEEP, BETWEEN],
+    [Measurement(CHOICES, measure, 0.5)],
     [
         "Half of the test images are chosen by, the other half tells the truth; each split is used both ways round, so "
-        "that an easier half does not count. That no split has less than zero is arithmetic; so what is asked is "
-        f"whether the mean is {VISIBLE:g} points or more. It is of these runs and images: no test is made of how it "
-        "would be with others. Nothing else on this page is chosen by test images."
+        "that an easier half does not count, and none can be below zero. It is of these runs and images alone."
     ],
 )

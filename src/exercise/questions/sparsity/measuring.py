@@ -1,16 +1,16 @@
-"""The figures of each method: share of zeros, size of the file, accuracy, for each seed."""
+"""The figures of each method: share of zeros, bytes, accuracy, for each seed."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from exercise.questions.sparsity import methods, storage
-from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers, prune_by_schedule
+from exercise.questions.sparsity import methods
+from exercise.questions.sparsity.methods import Plan, fine_tune, linear_layers
 from exercise.section import Measurement
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
@@ -22,17 +22,14 @@ START = Sweep(
     "question_6",
     (
         *("model=bn", "model.standardize=true", "optim=adamw", "optim.lr=4e-3", "scheduler=one_cycle"),
-        *("data.batch_size=256", "trainer.max_epochs=8", "seed=1,2,3"),
+        *("data.batch_size=256", "trainer.max_epochs=8", "seed=1,2,3,4,5,6"),
     ),
     ("model.depth=4",),
 )
-DENSE, PLAIN, TUNED, L1, SCHEDULE = "dense", "magnitude", "magnitude, tuned", "L1", "Lightning's schedule"
-LOW_RANK, ACTIVE, INT8 = "low rank", "sparse activations", "int8"
-TUNED_INT8, TAUGHT, UNTAUGHT = "magnitude, tuned, int8", "distilled student", "student by itself"
-AS_TRAINED, LONGER = "as trained", "trained on"
-NO_PENALTY = "strength 0"  # of sparse activations
-
-
+DENSE, INT8, ZEROED, TUNED, TUNED_INT8 = "dense", "int8", "zeroed", "zeroed, tuned", "zeroed, tuned, int8"
+L1, GRADUAL, LOW_RANK, ACTIVE = "L1", "zeroed gradually", "low rank", "sparse activations"
+TAUGHT, UNTAUGHT = "distilled student", "student alone"
+AS_TRAINED, LONGER, AS_L1 = "as trained", "trained on", "as L1"
 PLAN, STUDENT_PLAN = Plan(epochs=4, batches=88, lr=2e-3), Plan(epochs=8, batches=88, lr=4e-3)
 QUICK_PLAN, QUICK_STUDENT_PLAN = Plan(epochs=2, batches=8, lr=1e-3), Plan(epochs=2, batches=8, lr=4e-3)
 Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
@@ -40,11 +37,7 @@ Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 
 @dataclass(frozen=True)
 class Start:
-    """A trained network, on the CPU, and its data.
-
-    Attributes:
-        quick: each method is tried at few settings, and briefly.
-    """
+    """A trained network, on the CPU, and its data. ``quick``: each method is tried at few settings, and briefly."""
 
     seed: int
     settings: Mapping[str, Any]
@@ -59,45 +52,42 @@ class Start:
 
 
 def dense(start: Start) -> Made:
-    """The network as it is, and trained on for as long as others are fine-tuned."""
+    """The network as it is, trained on for as long as others are fine-tuned, and in 8 bits."""
     yield DENSE, AS_TRAINED, start.network
     yield DENSE, LONGER, fine_tune(start.network, start.data, start.plan)
     yield INT8, "8 bits", methods.quantize(start.network)
 
 
-def by_magnitude(start: Start) -> Made:
-    """Small weights set to zero, without and with fine-tuning, and then int8."""
-    for share in (0.2, 0.5, 0.9) if start.quick else (0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98):
-        yield PLAIN, f"{100 * share:g} %", methods.prune(start.network, share)
-    for share in (0.5, 0.9) if start.quick else (0.5, 0.8, 0.9, 0.95, 0.98):
-        tuned = methods.prune_and_tune(start.network, share, start.data, start.plan)
-        yield TUNED, f"{100 * share:g} %", tuned
-        yield TUNED_INT8, f"{100 * share:g} %", methods.quantize(tuned)
+def zeroed(start: Start) -> Made:
+    """Small weights set to zero: at once, with fine-tuning, then in 8 bits; and gradually."""
+    for share in (0.5, 0.9) if start.quick else (0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98):
+        setting = f"{100 * share:g} %"
+        yield ZEROED, setting, methods.prune(start.network, share)
+        if share >= 0.5:
+            tuned = methods.prune_and_tune(start.network, share, start.data, start.plan)
+            yield TUNED, setting, tuned
+            yield TUNED_INT8, setting, methods.quantize(tuned)
+        if share in (0.9, 0.98):
+            yield GRADUAL, setting, methods.prune_gradually(start.network, share, start.data, start.plan)
 
 
 def by_l1(start: Start) -> Made:
-    """L1 at each strength, in units of the learning rate a step."""
+    """L1 at each strength, in units of the learning rate a step; zeroing to just as many zeros as the strongest has."""
     for strength in (0.4,) if start.quick else (0.2, 0.4, 0.8):
-        yield L1, f"strength {strength:g}", methods.tune_with_l1(start.network, strength, start.data, start.plan)
+        network = methods.tune_with_l1(start.network, strength, start.data, start.plan)
+        yield L1, f"strength {strength:g}", network
+    share = zeros_of(network)
+    yield ZEROED, AS_L1, methods.prune(start.network, share)
+    yield TUNED, AS_L1, methods.prune_and_tune(start.network, share, start.data, start.plan)
 
 
-def by_schedule(start: Start) -> Made:
-    """The callback's schedule to each share of zeros."""
-    for share in (0.9,) if start.quick else (0.9, 0.98):
-        yield SCHEDULE, f"{100 * share:g} %", prune_by_schedule(start.network, share, start.data, start.plan)
-
-
-def by_rank(start: Start) -> Made:
-    """Factors of each rank."""
+def smaller(start: Start) -> Made:
+    """What is smaller, or has sparse activations, and no zeros among its weights."""
     for rank in (16,) if start.quick else (32, 16, 8):
         yield LOW_RANK, f"rank {rank}", fine_tune(methods.factorize(start.network, rank), start.data, start.plan)
-
-
-def by_activity(start: Start) -> Made:
-    """Sparse activations at each strength."""
     for strength in (0.03,) if start.quick else (0.0, 0.3):
         network = methods.sparsely_active(start.network, strength, start.data, start.plan)
-        yield ACTIVE, f"strength {strength:g}", network
+        yield ACTIVE, f"penalty {strength:g}", network
 
 
 def students(start: Start) -> Made:
@@ -113,28 +103,36 @@ def figures(network: nn.Module, data: ImageData) -> Measured:
     """Of one network; empty if its weights are not finite."""
     if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
         return {}
-    weights = {name: layer.weight.detach() for name, layer in linear_layers(network).items()}
-    zeros = {name: int((weight == 0).sum()) for name, weight in weights.items()}
-    total = sum(weight.numel() for weight in weights.values())
     images, _ = next(iter(data.val_dataloader()))
     return {
-        "zeros": sum(zeros.values()) / total,
-        "weights": total,
-        "layers": [zeros[name] / weight.numel() for name, weight in weights.items()],
+        "zeros": zeros_of(network),
+        "weights": sum(layer.weight.numel() for layer in linear_layers(network).values()),
         "idle": methods.share_of_zeros(network, images),
-        "bytes": size_of(network),
+        "bytes": sum(stored_bytes(tensor.detach()) for tensor in network.state_dict().values()),
         "val_acc": evaluate(network, data.val_dataloader()).accuracy,
         "test_acc": evaluate(network, data.test_dataloader()).accuracy,
     }
 
 
-def size_of(network: nn.Module) -> int:
-    """Bytes of the file that ``network`` is written to and read back from."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network"
-        size = storage.write(path, network)
-        assert storage.same(storage.read(path), network.state_dict())
-    return size
+def zeros_of(network: nn.Module) -> float:
+    """Share of the weights of all layers that are zero."""
+    weights = [layer.weight for layer in linear_layers(network).values()]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+
+
+def stored_bytes(tensor: Tensor) -> int:
+    """What a tensor takes in the smallest form that gives back the same numbers.
+
+    Its values as they are or, of a matrix where that is the same, as int8 with a bfloat16 scale a row. All of them, or
+    those that are not zero: with a bit each for where they are, or with the 16-bit column of each and 32 bits a row.
+    """
+    kept, rows = int((tensor != 0).sum()), len(tensor) if tensor.ndim == 2 else 0
+    is_int8 = rows > 0 and bool((methods.round_weight(tensor) == tensor).all())
+    value, scales = (1, 2 * rows) if is_int8 else (tensor.element_size(), 0)
+    forms = [tensor.numel() * value, ceil(tensor.numel() / 8) + kept * value]
+    if rows > 0 and tensor.shape[1] <= 2**16:
+        forms.append(4 * rows + kept * (2 + value))
+    return min(forms) + scales
 
 
 def measure_by(make: Callable[[Start], Made]) -> Callable[[Evidence], Measured]:
@@ -174,11 +172,9 @@ MEASUREMENTS = tuple(
     Measurement(f"question_6_{name}", measure_by(make))
     for name, make in {
         "dense": dense,
-        "magnitude": by_magnitude,
+        "zeroed": zeroed,
         "l1": by_l1,
-        "schedule": by_schedule,
-        "low_rank": by_rank,
-        "activity": by_activity,
+        "smaller": smaller,
         "students": students,
     }.items()
 )

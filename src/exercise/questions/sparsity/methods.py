@@ -1,36 +1,86 @@
-"""The methods of question 6, each a function network -> network."""
+"""The methods of question 6, each a function network -> network, and the loop that all are fine-tuned with."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exercise.questions.sparsity.fine_tuning import N, Plan, cross_entropy, fine_tune, linear_layers, over_weights
 from exercise.step_costs import untrained_network
 from trainlab import FlatParameters
 from trainlab.data import ImageData
 from trainlab.models import ImageNetwork
 
-# Magnitude pruning: the smallest weights are set to zero, and stay there in fine-tuning.
+N = TypeVar("N", bound=nn.Module)
+Masks = dict[str, Tensor]
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # network, images, labels -> ()
+Constraint = Callable[[nn.Module, float, float], object]  # network after a step, the rate of it, the part of all done
 LARGEST = 127
 TEMPERATURE = 4.0
 SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
+GROWTH = 2 / 3  # the part of the steps in which zeros are made; the rest makes up for them
+EVERY = 10  # steps between two rounds of gradual pruning
 
 
-def masks(network: nn.Module, share: float) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Plan:
+    """Epochs of at most ``batches`` each, and the rate of the first step, which falls linearly to zero."""
+
+    epochs: int
+    batches: int
+    lr: float
+
+
+def cross_entropy(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The mean loss of a batch."""
+    return functional.cross_entropy(network(images), labels)
+
+
+def fine_tune(
+    network: N, data: ImageData, plan: Plan, loss: Loss = cross_entropy, constraint: Constraint | None = None
+) -> N:
+    """A copy of ``network`` trained on by Adam, in evaluation mode; the order of the images follows from their seed."""
+    network = deepcopy(network).train()
+    flat = FlatParameters(network)
+    optimizer = torch.optim.Adam([flat.parameter], lr=plan.lr)
+    batches = data.train_dataloader()
+    steps, step = plan.epochs * min(plan.batches, len(batches)), 0
+    for epoch in range(plan.epochs):
+        batches.set_epoch(epoch)
+        for images, labels in islice(batches, plan.batches):
+            optimizer.param_groups[0]["lr"] = lr = plan.lr * (1 - step / steps)
+            flat.zero_grad()
+            loss(network, images, labels).backward()
+            flat.gather_gradients()
+            optimizer.step()
+            step += 1
+            if constraint:
+                constraint(network, lr, step / steps)
+    return deepcopy(network).eval()  # with parameters of its own again, not views of one vector
+
+
+def linear_layers(network: nn.Module) -> dict[str, nn.Linear]:
+    """The layers whose weights can be made sparse, by name, from input to output."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+
+
+# Way 1: the smallest weights are set to zero, and stay there in fine-tuning.
+
+
+def masks(network: nn.Module, share: float) -> Masks:
     """Which weights stay, bool by layer, so that ``share`` of all weights together do not.
 
     Magnitudes are in units of the root mean square of their layer. A layer of many inputs has smaller weights than one
     of few, and before batch normalization the size of all weights of a layer means nothing: by the plain magnitude the
     first layer would be the first to go.
     """
-    layers = linear_layers(network)
-    sizes = {name: layer.weight.detach().square().mean().sqrt() for name, layer in layers.items()}
-    scores = {name: layer.weight.detach().abs() / (sizes[name] or 1) for name, layer in layers.items()}
+    weights = {name: layer.weight.detach() for name, layer in linear_layers(network).items()}
+    scores = {name: weight.abs() / (weight.square().mean().sqrt() or 1) for name, weight in weights.items()}
     together = torch.cat([score.flatten() for score in scores.values()])
     keep = torch.ones(len(together), dtype=torch.bool)
     keep[together.argsort(stable=True)[: round(share * len(together))]] = False
@@ -38,31 +88,30 @@ def masks(network: nn.Module, share: float) -> dict[str, Tensor]:
     return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
 
 
+@torch.no_grad()
+def apply_masks(network: nn.Module, kept: Masks) -> None:
+    """Set the weights that do not stay to zero, in place."""
+    for name, layer in linear_layers(network).items():
+        layer.weight.mul_(kept[name])
+
+
 def prune(network: N, share: float) -> N:
     """A copy with ``share`` of the weights set to zero and nothing done about it."""
     network = deepcopy(network)
-    layers = linear_layers(network)
-    with torch.no_grad():
-        for name, keep in masks(network, share).items():
-            layers[name].weight.mul_(keep)
+    apply_masks(network, masks(network, share))
     return network
 
 
 def prune_and_tune(network: N, share: float, data: ImageData, plan: Plan) -> N:
     """The same, fine-tuned with these weights held at zero."""
     kept = masks(network, share)
-
-    def hold(flat: FlatParameters) -> Callable[[float], Tensor]:
-        factors = over_weights(flat, kept, others=1.0)
-        return lambda lr: flat.parameter.data.mul_(factors)
-
-    return fine_tune(prune(network, share), data, plan, constraint=hold)
+    return fine_tune(prune(network, share), data, plan, constraint=lambda of, lr, done: apply_masks(of, kept))
 
 
-# L1 by proximal steps, which end in zeros and not merely near them.
+# Way 2: L1 by proximal steps, which end in zeros and not merely near them.
 
 
-def soft_threshold(values: Tensor, by: Tensor) -> Tensor:
+def soft_threshold(values: Tensor, by: float) -> Tensor:
     """Each value moved towards zero ``by`` so much, and no further: the proximal step of the absolute value."""
     return values - values.clamp(min=-by, max=by)
 
@@ -70,27 +119,45 @@ def soft_threshold(values: Tensor, by: Tensor) -> Tensor:
 def tune_with_l1(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     """A copy trained on under ``strength`` times the sum of the absolute weights.
 
-    The subgradient of Adam's loss would leave weights swinging about zero. After each of its steps the weights are
-    moved towards zero by learning rate times strength instead, apart from the gradient's scaling, as AdamW does with
-    weight decay. That shrinks the weights that stay, too; so the last third of the steps goes without, zeros held, for
-    them to grow back (Meinshausen's "relaxed lasso", 2007).
+    A subgradient would leave weights swinging about zero. After each of Adam's steps they are moved towards zero by
+    learning rate times strength instead, as AdamW does with weight decay. That shrinks the weights that stay, too; so
+    the last third of the steps goes without, zeros held, for them to grow back (the "relaxed lasso", Meinshausen 2007).
     """
+    kept: Masks = {}
 
-    def shrink(flat: FlatParameters) -> Callable[[float], None]:
-        weights = over_weights(flat, {name: torch.ones(()) for name in linear_layers(network)}, others=0.0)
-        kept = torch.ones_like(weights, dtype=torch.bool)
-
-        def after_step(lr: float) -> None:
-            values = flat.parameter.data
-            if lr > plan.lr / 3:
-                values.copy_(soft_threshold(values, lr * strength * weights))
-                torch.logical_or(values, weights == 0, out=kept)
-            else:
-                values.mul_(kept)
-
-        return after_step
+    @torch.no_grad()
+    def shrink(of: nn.Module, lr: float, done: float) -> None:
+        if done <= GROWTH:
+            for name, layer in linear_layers(of).items():
+                layer.weight.copy_(soft_threshold(layer.weight, lr * strength))
+                kept[name] = layer.weight != 0
+        else:
+            apply_masks(of, kept)
 
     return fine_tune(network, data, plan, constraint=shrink)
+
+
+# Way 3: pruning while the network trains, by the schedule of TensorFlow's toolkit.
+
+
+def gone(share: float, done: float) -> float:
+    """Share of zeros after the part ``done`` of the steps: much at first, little later (Zhu and Gupta, 2017)."""
+    return share * (1 - (1 - min(1.0, done / GROWTH)) ** 3)
+
+
+def prune_gradually(network: N, share: float, data: ImageData, plan: Plan) -> N:
+    """A copy trained on while it is pruned up to ``share``; weights that are zero have the smallest magnitude."""
+    kept: Masks = {}
+    steps = 0
+
+    def tighten(of: nn.Module, lr: float, done: float) -> None:
+        nonlocal steps
+        steps += 1
+        if steps % EVERY == 1 or done == 1:  # and at the end, so that the share is exact however few steps there are
+            kept.update(masks(of, gone(share, done)))
+        apply_masks(of, kept)
+
+    return fine_tune(network, data, plan, constraint=tighten)
 
 
 # Low-rank factors in the place of weight matrices: fewer weights, none of them zero.
@@ -119,56 +186,44 @@ def factorize(network: N, rank: int) -> N:
     return network
 
 
-# Weights of 8 bits: a smaller file, not a sparse network. torch's own quantized types are on their way out of it. The
-# arithmetic is in float32 on what the integers stand for, so nothing is faster.
+# Weights of 8 bits: a smaller file, not a sparse network. The arithmetic is in float32 on what the integers stand for.
 
 
 def row_scales(weight: Tensor) -> Tensor:
-    """What 1 stands for in each row (R, 1), float32: the largest weight is 127 of it.
-
-    Scales have the 8 significant bits of bfloat16. With the 7 of an integer a product has 15 at most, which float32
-    holds: what is stored stands for the quantized weights to the last bit.
-    """
+    """What 1 stands for in each row (R, 1), of 8 significant bits as bfloat16 has: the largest weight is 127 of it."""
     return (weight.abs().amax(1, keepdim=True) / LARGEST).bfloat16().float()
 
 
-def quantize_weight(weight: Tensor, scales: Tensor) -> Tensor:
-    """The nearest integers, int8."""
-    return (weight / scales.where(scales > 0, 1)).round().clamp(-LARGEST, LARGEST).to(torch.int8)
+def round_weight(weight: Tensor) -> Tensor:
+    """The nearest weights that an 8-bit integer and a scale a row stand for."""
+    scales = row_scales(weight)
+    return (weight / scales.where(scales > 0, 1)).round().clamp(-LARGEST, LARGEST) * scales
 
 
+@torch.no_grad()
 def quantize(network: N) -> N:
     """A copy whose weights are those that 8 bits and a scale a row stand for; symmetric, zero stays zero."""
     network = deepcopy(network)
-    with torch.no_grad():
-        for layer in linear_layers(network).values():
-            scales = row_scales(layer.weight)
-            layer.weight.copy_(quantize_weight(layer.weight, scales) * scales)
+    for layer in linear_layers(network).values():
+        layer.weight.copy_(round_weight(layer.weight))
     return network
 
 
 # Sparse activations: units that put out zero for most images. Their weights are all there.
 
 
-def with_relu(network: N) -> N:
-    """A copy with ReLU for its hidden units: ELU and its like never put out a zero."""
-    network = deepcopy(network)
-    for name in _activation_names(network):
-        network.set_submodule(name, nn.ReLU())
-    return network
-
-
 def sparsely_active(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     """A copy with ReLU, trained on under ``strength`` times the mean output of a unit, summed over the layers."""
-    if not strength:
-        return fine_tune(with_relu(network), data, plan)
+    network = deepcopy(network)
+    for name in _activation_names(network):  # ELU and its like never put out a zero
+        network.set_submodule(name, nn.ReLU())
 
     def loss(of: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         with record_activations(of) as outputs:
             errors = cross_entropy(of, images, labels)
         return errors + strength * torch.stack([output.mean() for output in outputs]).sum()
 
-    return fine_tune(with_relu(network), data, plan, loss)
+    return fine_tune(network, data, plan, loss if strength else cross_entropy)
 
 
 @torch.inference_mode()
@@ -211,13 +266,7 @@ def make_student(
 
 
 def distillation_loss(logits: Tensor, soft: Tensor, labels: Tensor) -> Tensor:
-    """Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015), of a batch.
-
-    Args:
-        logits: the student's (B, C).
-        soft: the teacher's.
-        labels: (B,).
-    """
+    """Of a batch (Hinton, Vinyals and Dean, 2015): ``logits`` (B, C) of the student, ``soft`` those of the teacher."""
     student, teacher = ((x / TEMPERATURE).log_softmax(1) for x in (logits, soft))
     # The gradient of a softened loss is 1 / T^2 times that of a hard one.
     taught = TEMPERATURE**2 * functional.kl_div(student, teacher, reduction="batchmean", log_target=True)

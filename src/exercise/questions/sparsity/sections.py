@@ -1,299 +1,178 @@
 """Question 6: three ways to a sparse model, and others that only make one smaller."""
 
-import math
-from collections.abc import Mapping, Sequence
-from math import nan
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from exercise.claims import all_claims_hold, describe_claims
-from exercise.formatting import SMALL, format_accuracy, format_difference, format_list, format_seeds, text_cells
-from exercise.plots import draw_by_layer
+from exercise.contrast import POINTS, Claim, Contrast, contrast_values, judge
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.points import (
-    ALIKE,
-    MOST,
-    Point,
-    baseline,
-    by_zeros,
-    change,
-    claims,
-    first_lost,
-    format_share,
-    keeps,
-    largest_kept,
-    of_methods,
-    points_of,
-    smallest_kept,
-)
 from exercise.section import Answer, Section
-from exercise.store import Evidence
-from trainlab.report import COLORS, MARKERS, Cell, Plot, Table, canvas, legend_below, render
+from exercise.store import Evidence, NotAvailable
+from trainlab.report import COLORS, MARKERS, Cell, Plot, Table, canvas, format_mean, legend_below, render
+from trainlab.statistics import Interval, interval
 
-NAMES = {
-    m.PLAIN: "zeroing the smallest weights",
-    m.TUNED: "zeroing with fine-tuning",
-    m.L1: "L1",
-    m.SCHEDULE: "pruning by Lightning's schedule",
-}
-HIGH, NEAR = 0.9, 0.02  # all are compared with each other at the setting that is nearest to this share, and so near
-_VERDICTS = {True: "kept", False: "lost", None: "undecided"}
-SPARSE = (m.PLAIN, m.TUNED, m.L1, m.SCHEDULE)  # whose weights are zero
-SMALLER = (m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT, m.UNTAUGHT)
-_STYLES = {method: (COLORS[i], MARKERS[i]) for i, method in enumerate((*SPARSE, *SMALLER, m.ACTIVE))}
-_SHARES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+HALF, HIGH = "50 %", "90 %"
+DRAWN = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL, m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT)
+SPARSE = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL)
+TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
-def describe_sparsity(points: Sequence[Point], base: Point) -> str:
-    """Up to which share of zeros each method keeps the accuracy, and from which on it loses it."""
-    parts = [f"{name} {_describe_method(points, method, base)}" for method, name in NAMES.items()]
-    dense = format_accuracy(base.summary("val_acc"))
-    return f"The dense network has a validation accuracy of {dense}; {'; '.join(parts)}."
+@dataclass(frozen=True)
+class Point:
+    """A method at a setting; ``seeds``: figures by seed, empty where the weights did not stay finite."""
+
+    method: str
+    setting: str
+    seeds: Mapping[int, Mapping[str, float]]
+
+    @property
+    def name(self) -> str:
+        """Of a table."""
+        return f"{self.method}, {self.setting}"
+
+    def of(self, figure: str, scale: float = 1) -> dict[int, float]:
+        """A figure by seed."""
+        return {seed: scale * figures[figure] for seed, figures in self.seeds.items() if figures}
+
+    def summary(self, figure: str, scale: float = 100) -> Interval:
+        """Its mean over the seeds, of shares in %."""
+        return interval([*self.of(figure, scale).values()])
 
 
-def _describe_method(points: Sequence[Point], method: str, base: Point) -> str:
-    of_method = by_zeros(points, method)
-    if not of_method:
-        return "has no network with finite weights"
-    kept, lost = largest_kept(points, method, base), first_lost(points, method, base)
-    if kept is None and lost is None:
-        return f"is not shown to keep it or lose it at any share tried ({_format_shares(of_method)} zeros)"
-    found = []
-    if kept:
-        last = ", the highest share tried" if kept is of_method[-1] else ""
-        found.append(f"keeps it up to {format_share(kept)} zeros{last} ({_format_change(kept, base)})")
-    if lost is of_method[0]:
-        only = "the lowest share tried" if len(of_method) > 1 else "the only share tried"
-        found.append(f"loses it at {format_share(lost)} zeros, {only}, already ({_format_change(lost, base)})")
-    elif lost:
-        found.append(f"loses it from {format_share(lost)} on ({_format_change(lost, base)})")
-    first = of_method.index(kept) + 1 if kept else 0
-    open_ = of_method[first : of_method.index(lost) if lost else None]
-    between = f"; at {_format_shares(open_)} that is undecided" if open_ else ""
-    return f"{' and '.join(found)}{between}"
+Points = Mapping[tuple[str, str], Point]
 
 
-def describe_high_share(points: Sequence[Point], base: Point) -> str:
-    """What each method changes near 90 % zeros; "" where fewer than two were tried there."""
-    there = []
-    for method, name in NAMES.items():
-        nearest = min(by_zeros(points, method), key=_from_high, default=None)
-        if nearest and _from_high(nearest) <= NEAR:
-            there.append(f"{name} {format_difference(change(nearest, base))} ({format_share(nearest)})")
-    if len(there) < 2:
-        return ""
-    return f"With about {100 * HIGH:.0f} % zeros the change in points is: {'; '.join(there)}."
+def points_of(evidence: Evidence) -> Points:
+    """All that was measured, by method and setting."""
+    found = {}
+    for measurement in m.MEASUREMENTS:
+        for method, settings in evidence.measured(measurement.name).items():
+            for setting, seeds in settings.items():
+                found[method, setting] = Point(method, setting, {int(seed): of for seed, of in seeds.items()})
+    if not found:
+        raise NotAvailable("no run was completed, so there is no trained network to make sparse")
+    return found
 
 
-def _from_high(point: Point) -> float:
-    return abs(point.summary("zeros").mean - HIGH)
+def compare(a: Point, b: Point, direction: str) -> Contrast:
+    """Validation accuracies; nothing is claimed where the weights of a network did not stay finite."""
+    ours, theirs = ((of.name, of.of("val_acc", 100)) for of in (a, b))
+    found = contrast_values(ours, theirs, direction, "validation accuracy", POINTS)
+    if all(figures for of in (a, b) for figures in of.seeds.values()):
+        return found
+    return replace(found, low=-inf, high=inf, tested=None, note="the weights of a network did not stay finite")
 
 
-def describe_smallest(points: Sequence[Point], base: Point) -> str:
-    """The smallest file that keeps the accuracy; it was chosen by validation images, so the test images say more."""
-    others = [point for point in points if point.method != m.DENSE]
-    best, dense = smallest_kept(others, base), base.summary("bytes").mean
-    if best is None:
-        return f"No file smaller than the {_format_kilobytes(base)} of the dense network is shown to keep the accuracy."
-    times = dense / best.summary("bytes").mean
-    return (
-        f"The smallest file that keeps it is that of {best.method} at {best.setting}: {_format_kilobytes(best)} "
-        f"compared with {_format_kilobytes(base)} of the dense network, {times:.1f} times smaller, with "
-        f"{format_difference(change(best, base, 'test_acc'))} points of test accuracy † "
-        f"({format_seeds(len(best.seeds))})."
-    )
+def strongest_l1(points: Points) -> Point:
+    """The L1 network with most zeros."""
+    return max((of for (method, _), of in points.items() if method == m.L1), key=lambda of: of.summary("zeros").mean)
 
 
-def describe_not_sparse(points: Sequence[Point], base: Point) -> str:
-    """What shrinks a network without making it sparse, and what is sparse about activations."""
-    parts = []
-    if small := of_methods(points, m.LOW_RANK, m.INT8, m.TAUGHT, m.UNTAUGHT):
-        most = max(small, key=lambda point: point.summary("zeros").mean)
-        parts.append(
-            f"Low-rank factors, int8 and narrower students are smaller, not sparse: at most {format_share(most)} of "
-            f"their weights are zero ({most.method}, {most.setting})."
-        )
-    if active := of_methods(points, m.ACTIVE):
-        parts.append(_describe_activity(active, base))
-    return " ".join(parts)
-
-
-def _describe_activity(active: Sequence[Point], base: Point) -> str:
-    """How many outputs are zero, and what of it ReLU does without any penalty."""
-    most = max(active, key=lambda point: point.summary("idle").mean)
-    unpenalized = next((point for point in active if point.setting == m.NO_PENALTY), None)
-    text = (
-        f"Sparse activations leave all weights in the file ({_format_kilobytes(most)}). Up to {_format_idle(most)} of "
-        f"the hidden units' outputs are zero ({most.setting}, {_format_change(most, base)})"
-    )
-    if unpenalized is None:
-        return f"{text}."
-    if unpenalized is most:
-        return f"{text}; that is the effect of ReLU in place of ELU alone."
-    by_relu = f"{_format_idle(unpenalized)} ({_format_change(unpenalized, base)})"
-    return f"{text}; ReLU in the place of ELU alone, without a penalty, makes it {by_relu}."
-
-
-def _format_shares(points: Sequence[Point]) -> str:
-    return format_list([format_share(point) for point in points])
-
-
-def _format_idle(point: Point) -> str:
-    return f"{100 * point.summary('idle').mean:.0f} %"
-
-
-def _format_kilobytes(point: Point) -> str:
-    return f"{point.summary('bytes').mean / 1000:,.0f} kB"
-
-
-def _format_change(point: Point, base: Point) -> str:
-    return f"{format_difference(change(point, base))} points"
+def claims_of(points: Points) -> list[Claim]:
+    """One or two per way; each network is compared with one that has as many zeros, or was trained for as long."""
+    start, longer = points[m.DENSE, m.AS_TRAINED], points[m.DENSE, m.LONGER]
+    l1, at_once = strongest_l1(points), points[m.TUNED, HIGH]
+    statements = {
+        f"Zeroing the smallest {HALF} of the weights costs nothing": (points[m.ZEROED, HALF], start, "not lower"),
+        "It costs nothing if the others are fine-tuned": (points[m.TUNED, HALF], longer, "not lower"),
+        "L1 is more accurate than zeroing as many weights": (l1, points[m.ZEROED, m.AS_L1], "higher"),
+        "L1 is more accurate than zeroing as many and fine-tuning": (l1, points[m.TUNED, m.AS_L1], "higher"),
+        f"Zeroing {HIGH} gradually is more accurate than at once": (points[m.GRADUAL, HIGH], at_once, "higher"),
+        "Weights of 8 bits cost nothing": (points[m.INT8, "8 bits"], start, "not lower"),
+    }
+    judged = judge([compare(*pair) for pair in statements.values()])
+    return [Claim(statement, [contrast]) for statement, contrast in zip(statements, judged, strict=True)]
 
 
 def answer(evidence: Evidence) -> Answer:
-    """How sparse and how small the network gets for nothing, and by which method."""
+    """How sparse and how small the network gets, at what cost, and by which way."""
     points = points_of(evidence)
-    base = baseline(points)
-    if base is None:
-        return Answer(["No run was completed, so there is no trained network to make sparse."])
-    found = claims(points)
-    l1 = ""
-    if strengths := len(by_zeros(points, m.L1)):
-        l1 = (
-            f"L1 is put on the trained network here, which is trained on with it, at {strengths} "
-            f"strength{'' if strengths == 1 else 's'}; training with L1 from the start was not tried."
-        )
-    figures = [plot_trade_off(points, base), plot_zeros_by_layer(points)]
-    return Answer(
-        [describe_sparsity(points, base), describe_claims(found), describe_smallest(points, base)],
-        all_claims_hold(found),
-        [figure for figure in figures if figure],
-        [("All methods", table(points, base))],
-        [describe_high_share(points, base), l1, describe_not_sparse(points, base)],
-    )
+    claims = claims_of(points)
+    half, tuned, l1, l1_tuned, gradual, int8 = (claim.contrasts[0] for claim in claims)
+    start, longer = points[m.DENSE, m.AS_TRAINED], points[m.DENSE, m.LONGER]
+    kilobytes = {name: points[of].summary("bytes", 1e-3).mean for name, of in _FILES.items()}
+    idle = [of.summary("idle").mean for (method, _), of in points.items() if method == m.ACTIVE]
+    high = compare(points[m.TUNED, HIGH], longer, "not lower")
+    figures: dict[str, Any] = {
+        "half": f"{half.mean:+z.1f}",
+        "tuned_half": f"{tuned.mean:+z.1f}",
+        "tuned_high": f"{high.mean:+z.1f}",
+        "int8": f"{int8.mean:+z.1f}",
+        "int8_times": f"{kilobytes['dense'] / kilobytes['int8']:.1f}",
+        "l1_zeros": f"{strongest_l1(points).summary('zeros').mean:.0f} %",
+        "l1": l1.size,
+        "l1_tuned": l1_tuned.size,
+        "l1_verdict": l1.verdict,
+        "l1_tuned_verdict": l1_tuned.verdict,
+        "gradual_verdict": gradual.verdict,
+        "gradual": f"{gradual.mean:+z.1f} points",
+        "idle": f"{min(idle):.0f} %",
+        **{f"{name}_kb": f"{size:,.0f} kB" for name, size in kilobytes.items()},
+    }
+    return Answer(figures, claims, plot(points, start), [("All networks", table(points))])
 
 
-def table(points: Sequence[Point], base: Point) -> Table:
+_FILES = {"dense": (m.DENSE, m.AS_TRAINED), "int8": (m.INT8, "8 bits"), "half": (m.TUNED, HALF)}
+
+
+def table(points: Points) -> Table:
     """All methods at all settings."""
-    headings = ["method", "setting", "zeros", "weights", "kB", "validation accuracy", "points", "verdict"]
-    note = (
-        "Zeros are counted exactly, among the weights of all layers; points are against the dense network "
-        f"{base.setting} (validation accuracy, ± 95 %, paired by seed). Kept: no loss is clear, and the interval has "
-        f"no room for one of more than {100 * SMALL:.0f} point; lost: p below 0.05. † The test set is read once for "
-        "each network; nothing is chosen by it."
-    )
-    return Table([*headings, "test accuracy †"], [_row(point, base) for point in points], note)
+    weights = points[m.DENSE, m.AS_TRAINED].summary("weights", 1).mean
+    rows: list[list[Cell]] = []
+    for of in points.values():
+        zeros, size, own = of.summary("zeros"), of.summary("bytes", 1e-3), of.summary("weights", 1).mean
+        setting = of.setting if own == weights else f"{of.setting}, {own:,.0f} weights"
+        idle = f" ({of.summary('idle').mean:.0f} of outputs)" if of.method == m.ACTIVE else ""
+        scores = [of.summary(name) for name in ("val_acc", "test_acc")]
+        rows.append(
+            [
+                *((text, text) for text in (of.method, setting)),
+                (f"{zeros.mean:.1f}{idle}", zeros.mean),
+                (f"{size.mean:,.0f}", size.mean),
+                *((format_mean(score), score.mean) for score in scores),
+            ]
+        )
+    headings = ["method", "setting", "zeros, %", "kB", "validation accuracy, %", "test accuracy †, %"]
+    return Table(headings, rows, f"{weights:,.0f} weights, where no other number is given.")
 
 
-def _row(point: Point, base: Point) -> list[Cell]:
-    name = text_cells(point.method + (f" ({point.diverged} diverged)" if point.diverged else ""), point.setting)
-    if not point.seeds:
-        return [*name, *([("-", nan)] * 5), *text_cells("diverged"), ("-", "")]
-    zeros, weights, size = (point.summary(figure).mean for figure in ("zeros", "weights", "bytes"))
-    between, verdict = change(point, base), "the measure" if point is base else _VERDICTS[keeps(point, base)]
-    val, test = (point.summary(figure) for figure in ("val_acc", "test_acc"))
-    return [
-        *name,
-        (f"{100 * zeros:.1f} %", zeros),
-        (f"{weights:,.0f}", weights),
-        (f"{size / 1000:,.0f}", size),
-        (format_accuracy(val), val.mean),
-        ("-" if point is base else format_difference(between), between.mean),
-        *text_cells(verdict),
-        (format_accuracy(test), test.mean),
-    ]
-
-
-def plot_trade_off(points: Sequence[Point], base: Point) -> Plot:
+def plot(points: Points, start: Point) -> Plot:
     """Validation accuracy against share of zeros and against bytes."""
-    with canvas(9.6, 4.4, 2) as (figure, (by_zeros, by_bytes)):
-        for method in (*SPARSE, *SMALLER, m.ACTIVE):
-            of_method = of_methods(points, method)
-            if method in SPARSE:
-                _plot_line(by_zeros, method, of_method, [_left(point.summary("zeros").mean) for point in of_method])
-            if method == m.ACTIVE:
-                _plot_line(by_zeros, method, of_method, [_left(point.summary("idle").mean) for point in of_method])
-                by_bytes.plot([], [], **_style(method), label=method)
-            else:
-                _plot_line(by_bytes, method, of_method, [point.summary("bytes").mean / 1000 for point in of_method])
-        dense = base.summary("val_acc")
+    with canvas(9.6, 3.4, 2) as (figure, (by_zeros, by_bytes)):
+        for i, method in enumerate(DRAWN):
+            mine = [of for (name, _), of in points.items() if name == method and of.of("zeros")]
+            mine.sort(key=lambda of: (of.summary("zeros").mean, -of.summary("bytes").mean))
+            style = {"color": COLORS[i], "marker": MARKERS[i], "label": method, "markersize": 5, "capsize": 3}
+            scores = [of.summary("val_acc", 1) for of in mine]
+            spread = [0.0 if score.half_width != score.half_width else score.half_width for score in scores]
+            for axes, x in (
+                (by_zeros, [max(1 - of.summary("zeros", 1).mean, 1e-4) for of in mine] if method in SPARSE else []),
+                (by_bytes, [of.summary("bytes", 1e-3).mean for of in mine]),
+            ):
+                if x:
+                    axes.errorbar(x, [score.mean for score in scores], yerr=spread, linewidth=1.4, **style)
         for axes in (by_zeros, by_bytes):
-            axes.axhline(dense.mean, color="#7F7F7F", linewidth=1.2, label=m.DENSE, zorder=1)
-            if not math.isnan(dense.half_width):
-                low, high = dense.mean - dense.half_width, dense.mean + dense.half_width
-                axes.axhspan(low, high, color="#7F7F7F", alpha=0.18, linewidth=0, zorder=0)
+            axes.axhline(start.summary("val_acc", 1).mean, color="#7F7F7F", linewidth=1.2, label="dense", zorder=1)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
             axes.set_xscale("log")
             axes.invert_xaxis()
-        limits = [*by_zeros.get_ylim(), *by_bytes.get_ylim()]
-        for axes in (by_zeros, by_bytes):
-            axes.set_ylim(min(limits), max(limits))
-        _set_ticks(by_zeros, {1 - share: f"{100 * share:g} %" for share in _SHARES})
+        by_bytes.sharey(by_zeros)
+        _set_ticks(by_zeros, {1 - share: f"{100 * share:g} %" for share in TICKS})
         _set_ticks(by_bytes, {n * 10**k: f"{n * 10**k:,}" for k in range(5) for n in (1, 2, 5)})
         by_zeros.set(ylabel="validation accuracy", xlabel="share of zeros")
-        by_bytes.set_xlabel("kB on disk")
+        by_bytes.set_xlabel("kB")
         legend_below(figure, by_bytes)
         return Plot(
             "6_trade_off",
-            "Accuracy against share of zeros and against bytes on disk",
-            "Validation accuracy, as in the answer. Both scales grow sparser, or smaller, to the right: the further "
-            "right a line stays on the grey level of the dense network, the better. See which line is the higher "
-            "where two pass the same share. Mean over the seeds with its 95 % interval. Left: solid lines are zeros "
-            "among the weights; the dashed one is zeros among the activations, whose weights are all there. Right: "
-            "what is dashed is smaller without being sparse; sparse activations are as large as the dense network and "
-            "not drawn.",
+            "Accuracy against zeros and bytes",
+            "Sparser, or smaller, to the right: the longer a line stays at the level of the dense network (grey), the "
+            "better.",
             *render(figure),
         )
-
-
-def plot_zeros_by_layer(points: Sequence[Point]) -> Plot | None:
-    """Share of zeros in each layer, of each method where it comes nearest to 90 %."""
-    shown = []
-    for method in (m.TUNED, m.L1, m.SCHEDULE):
-        if of_method := of_methods(points, method):
-            shown.append(min(of_method, key=_from_high))
-    if not shown:
-        return None
-    with canvas(9.6, 3.7) as (figure, (axes,)):
-        for point in shown:
-            label = f"{point.method}, {100 * point.summary('zeros').mean:.0f} % of all"
-            draw_by_layer(axes, point.layers(), **_style(point.method), label=label)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set(xlabel="layer, from the input; the last is the output", ylabel="share of zeros in it")
-        legend_below(figure, axes)
-        return Plot(
-            "6_zeros_by_layer",
-            "Where the zeros are",
-            "Each method at its setting that is nearest to 90 % zeros, mean over the seeds. See whether a line is "
-            "level, or some layers have fewer zeros than others. The first layer holds more than half of all weights, "
-            "so it decides most of the share of all. For zeroing, magnitudes are in units of their layer's root mean "
-            "square; the schedule prunes each layer alike.",
-            *render(figure),
-        )
-
-
-def _style(method: str) -> dict[str, Any]:
-    colour, marker = _STYLES[method]
-    dashed = method not in (*SPARSE, m.TUNED_INT8)
-    return {
-        **{"color": colour, "marker": marker, "markersize": 5.5, "linewidth": 1.5},
-        **({"linestyle": (0, (4, 2)), "markerfacecolor": "white"} if dashed else {}),
-    }
-
-
-def _plot_line(axes: Axes, method: str, points: Sequence[Point], x: Sequence[float]) -> None:
-    if not points:
-        return
-    accuracy = [point.summary("val_acc") for point in points]
-    spread = [0.0 if math.isnan(figure.half_width) else figure.half_width for figure in accuracy]
-    means = [figure.mean for figure in accuracy]
-    axes.errorbar(x, means, yerr=spread if any(spread) else None, capsize=3, label=method, **_style(method))
-
-
-def _left(zeros: float) -> float:
-    return max(1 - zeros, 1e-4)  # a logarithmic scale has no place for a network of zeros alone
 
 
 def _set_ticks(axes: Axes, labels: Mapping[float, str]) -> None:
@@ -308,42 +187,19 @@ SECTION = Section(
     "6",
     "6",
     "6. Sparse models",
-    "Three ways to a sparse model, and what others call one: how many weights can be zero, and how small can the file "
-    "be, before accuracy is lost?",
+    "Three ways to a sparse model: how many weights can be zero before accuracy is lost?",
     "Train the model and set the small weights to zero; for a sparser one, train with L1; or use a toolkit that "
     "prunes while it trains.",
     answer,
     [m.START],
     m.MEASUREMENTS,
     (
-        "One network a seed, 20 hidden layers of 100 units with batch normalization, trained to the end of a 1cycle "
-        f"schedule; every method starts from it. Methods are fine-tuned alike, for {m.PLAN.epochs} epochs at a rate "
-        f"that falls from {m.PLAN.lr:g} to zero, and so is the dense network: all are compared with the better of the "
-        "dense network as trained and trained on. Students are trained anew, with "
-        f"{m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches} steps.",
-        "A setting keeps the accuracy where no loss is clear (p below 0.05, paired by seed) and the two-sided 95 % "
-        f"interval has no room for one of more than {100 * SMALL:.0f} point, a margin that is a choice, the same as "
-        "in question 2. It loses it where a loss is clear, however small. Otherwise it is undecided, which is often "
-        "so with three seeds. The settings of a method are tried in order, from the fewest zeros up to the first that "
-        "does not keep it, from the most down to the first that does not lose it; no correction is made over methods. "
-        "The smallest file is picked from all of them by validation images, so its accuracy is given of the test "
-        "images.",
-        f"L1 is compared with zeroing where both are sparse, with {100 * MOST:.0f} % of the weights zero or more. "
-        "Each network of L1 is compared with the nearest of the other with no more zeros, and the nearest with no "
-        f"fewer; shares within {100 * ALIKE:.0f} point count as equal. A network is better where it is clearly more "
-        "accurate although it has as many zeros or more. Nothing is read off between two shares, since the accuracy "
-        "does not fall along a straight line. What is clear is decided by Holm's correction over the pairs of each "
-        "claim; the ± shown are of one pair alone. A claim holds where it does at each strength of L1, and is "
-        "contradicted where it is at one. L1 trains on for as long as others are fine-tuned, so it is compared with "
-        "zeroing with as much training, and against zeroing alone, too.",
-        "Magnitudes are compared over all layers, in units of the root mean square of each; weights that are zero "
-        "stay zero in fine-tuning. L1 is a proximal step after each of Adam's: soft thresholding gives exact zeros "
-        "where a subgradient only comes near; it leaves off for the last third of the steps. Lightning's ModelPruning "
-        "prunes each layer alike, with its resetting of weights (the lottery ticket) switched off. For sparse "
-        "activations ELU gives way to ReLU.",
-        "The file holds every tensor in the smallest of these forms: float32; a bit a weight and what is not zero; "
-        "compressed rows with columns of 16 bits; or, where 8 bits and a scale a row give the same numbers, these. It "
-        "was read back and gave the same network. Batch normalization and the statistics of the input are in every "
-        "file as they are. int8 is of the weights, a symmetric scale a row.",
+        "All methods start from one trained network a seed, 20 layers of 100 units with batch normalization. Those "
+        f"that train do so for {m.PLAN.epochs * m.PLAN.batches} more steps of Adam; students start anew, with "
+        f"{m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches}. What is fine-tuned is compared with the network trained "
+        "on for as long, the rest with the network itself, and L1 with zeroing just as many weights.",
+        "Magnitudes are in units of their layer's root mean square. L1 is a proximal step after each step of Adam; "
+        "gradual zeroing follows the schedule of TensorFlow's toolkit (Zhu and Gupta, 2017). kB: each tensor in the "
+        "smallest of several forms, such as a bit per weight and what is not zero.",
     ),
 )

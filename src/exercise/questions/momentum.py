@@ -1,0 +1,245 @@
+"""Question 5: momentum from none to nearly one, in a bowl of two dimensions and in the deep network."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from exercise.contrast import POINTS, Claim, contrast_groups
+from exercise.formatting import format_percent, text_cells, with_label
+from exercise.outcomes import guessing_accuracy
+from exercise.plots import REFERENCE
+from exercise.section import Answer, Measurement, Section
+from exercise.store import Evidence, Measured
+from exercise.trainings import Sweep
+from trainlab.report import COLORS, MARKERS, Group, Plot, Table, canvas, legend_below, render
+
+MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
+NONE, USUAL, HIGH, EXTREME = 0.0, 0.9, 0.99, 0.99999
+RATE, PACE = 0.001, 0.01  # of a step; of the sum of the steps of equal gradients. They meet at 0.9
+ALL = Sweep(
+    "question_5_momentum",
+    (
+        *("model=selu", "optim=sgd", f"optim.momentum={','.join(f'{m:g}' for m in MOMENTA)}"),
+        f"optim.lr={RATE},'${{same_pace:{PACE},${{optim.momentum}}}}'",
+        *("seed=1,2,3,4,5", "trainer.max_epochs=6", "trainer.limit_train_batches=200", "callbacks.early_stopping=null"),
+        *("callbacks.figures=null", "logger.tensorboard=null", "sweep.population=10"),
+    ),
+    quick=("optim.momentum=0,0.9,0.99999", "model.depth=3", "trainer.limit_train_batches=20"),
+    minutes=3.5,
+)
+BOWL = "question_5_bowl"
+CURVATURES, START, LR = (1.0, 20.0), (10.0, 3.0), 0.02  # along and across
+MOST_STEPS, QUICK_STEPS, DRAWN_STEPS = 20_000, 2_000, 150
+NEAR, STILL = 0.01, 1e-4  # of the start's distance: arrived; so near and so slow that it stays near
+Points = Sequence[tuple[float, float]]
+ByMomentum = Mapping[float, Group]
+
+
+def path(momentum: float, most: int) -> list[tuple[float, float]]:
+    """Places after 0, 1, ... steps of torch's SGD, up to where it rests, or ``most``."""
+    place = torch.tensor(START, dtype=torch.float64, requires_grad=True)
+    curvatures = torch.tensor(CURVATURES, dtype=torch.float64)
+    optimizer = torch.optim.SGD([place], lr=LR, momentum=momentum)
+    points = [START]
+    for _ in range(most):
+        place.grad = curvatures * place.detach()
+        optimizer.step()
+        points.append((float(place[0]), float(place[1])))
+        if max(math.hypot(*points[-1]), math.dist(points[-1], points[-2])) < STILL * math.hypot(*START):
+            break
+    return points
+
+
+def summarize(points: Points, momentum: float) -> Measured:
+    """Figures of a path.
+
+    Returns:
+        `overshoot`: how far beyond the minimum it went, along the bowl, as a share of the start's distance along it.
+        `settled`: steps after which it stayed within ``NEAR`` of the start's distance; None if it never did.
+        `predicted`: steps to ``NEAR`` by the slower mode. `path`: the steps that are drawn. `taken`: all steps.
+    """
+    settled = 1 + max(i for i, place in enumerate(points) if math.hypot(*place) > NEAR * math.hypot(*START))
+    return {
+        "overshoot": max(0.0, *(-x / START[0] for x, _ in points)),
+        "settled": settled if settled < len(points) else None,
+        "predicted": math.log(NEAR) / math.log(factor(momentum)),
+        "path": points[: DRAWN_STEPS + 1],
+        "taken": len(points) - 1,
+    }
+
+
+def factor(momentum: float) -> float:
+    """By which the slower mode shrinks a step: the larger root of z^2 - (1 + m - lr c) z + m, for either curvature c.
+
+    Polyak (1964). Below a discriminant of zero it oscillates, and the root's size is sqrt(m) whatever the rate is.
+    """
+
+    def root(curvature: float) -> float:
+        half = (1 + momentum - LR * curvature) / 2
+        discriminant = half * half - momentum
+        return math.sqrt(momentum) if discriminant < 0 else abs(half) + math.sqrt(discriminant)
+
+    return max(map(root, CURVATURES))
+
+
+def descend(evidence: Evidence) -> Measured:
+    """Paths and their figures by momentum."""
+    most = QUICK_STEPS if evidence.setting.quick else MOST_STEPS
+    return {f"{momentum:g}": summarize(path(momentum, most), momentum) for momentum in MOMENTA}
+
+
+def groups_by_momentum(evidence: Evidence, at_one_pace: bool) -> dict[float, Group]:
+    """Groups with the learning rate ``RATE``, or with the one at which equal gradients add up to ``PACE`` of them.
+
+    Raises:
+        NotAvailable: a run has not ended.
+    """
+    groups = evidence.ended_groups(ALL)
+    found = {tuple(float(of.settings[f"optim.{key}"]) for key in ("momentum", "lr")): of for of in groups}
+    # as `${same_pace:}` has it
+    rates = {m: float(f"{PACE * (1 - m):.6g}") if at_one_pace else RATE for m in MOMENTA}
+    return {m: with_label(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
+
+
+def share_of_distance(momentum: float, steps: int) -> float:
+    """How far equal gradients carry it in ``steps``, as a share of the way at the final speed lr g / (1 - momentum)."""
+    return 1 - momentum * (1 - momentum**steps) / (steps * (1 - momentum))
+
+
+def steps_of(groups: ByMomentum) -> int:
+    """Steps that the longest of the completed runs made; 1 where there is none."""
+    made = [1]
+    for run in (run for group in groups.values() for run in group.runs.values()):
+        with (run.folder / "metrics.csv").open(newline="") as file:
+            made += [int(row["step"]) for row in csv.DictReader(file) if row.get("step")]
+    return max(made)
+
+
+def count_failures(group: Group) -> tuple[int, int]:
+    """Runs that diverged or end within a point of guessing, and all."""
+    guess = guessing_accuracy(group) + POINTS / 100
+    lost = len(group.others) + sum(value <= guess for value in group.of("metrics", "val_acc").values())
+    return lost, len(group.runs) + len(group.others)
+
+
+def settled_steps(of: Measured) -> float:
+    """Steps after which a path stays near the minimum; infinite if it never does."""
+    return math.inf if of["settled"] is None else of["settled"]
+
+
+def format_steps(of: Measured) -> str:
+    """The same in words, "over 2,000"."""
+    return f"over {of['taken']:,}" if of["settled"] is None else f"{of['settled']:,}"
+
+
+def answer(evidence: Evidence) -> Answer:
+    """The bowl, the network at one rate, the network at one final speed."""
+    bowl, rate, pace = evidence.measured(BOWL), groups_by_momentum(evidence, False), groups_by_momentum(evidence, True)
+    usual, high = bowl[f"{USUAL:g}"], bowl[f"{EXTREME:g}"]
+    overshoots = usual["overshoot"] < high["overshoot"] and settled_steps(usual) < settled_steps(high)
+    (lost, of), (lost_usual, _) = count_failures(rate[EXTREME]), count_failures(rate[USUAL])
+    fails = True if 2 * lost > of and not lost_usual else False if lost <= lost_usual else None
+    slow = contrast_groups(pace[EXTREME], pace[USUAL], "lower")
+    figures: dict[str, Any] = {
+        "usual_steps": format_steps(usual),
+        "high_steps": format_steps(high),
+        "past": f"{100 * high['overshoot']:.0f} %",
+        "usual_past": f"{100 * usual['overshoot']:.0f} %",
+        "lost": f"{lost} of {of}",
+        "fails": fails,
+        "usual_acc": format_percent(rate[USUAL].summary("metrics", "val_acc")),
+        "covered": f"{100 * share_of_distance(EXTREME, steps_of(pace)):.1f} %",
+        "slow": slow,
+        "at_rate": contrast_groups(rate[USUAL], rate[NONE], "higher"),
+        "at_pace": contrast_groups(pace[USUAL], pace[NONE], "higher"),
+    }
+    counts = f"{figures['lost']} runs diverged or stayed at guessing, {lost_usual} with {USUAL:g}"
+    bowl_figures = f"{figures['past']} past the minimum, {figures['high_steps']} steps"
+    claims = [
+        Claim.counted(f"In a bowl {EXTREME:g} overshoots and arrives later than {USUAL:g}", overshoots, bowl_figures),
+        Claim.counted(f"At one learning rate the deep network mostly fails, and never with {USUAL:g}", fails, counts),
+        Claim("Even at the same final speed it learns more slowly", [slow]),
+    ]
+    return Answer(figures, claims, plot(bowl, rate, pace), [("By momentum", table(bowl, rate, pace))])
+
+
+def table(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Table:
+    """One row per momentum."""
+    steps = steps_of(pace)
+    rows = [
+        text_cells(
+            *(
+                momentum,
+                format_steps(of),
+                f"{float(format(of['predicted'], '.3g')):,.0f}",
+                f"{100 * of['overshoot']:.0f} %",
+            ),
+            *(_format_accuracy(groups.get(float(momentum))) for groups in (rate, pace)),
+            f"{100 * share_of_distance(float(momentum), steps):.1f} %",
+        )
+        for momentum, of in bowl.items()
+    ]
+    headings = [
+        "momentum",
+        "steps",
+        "by theory",
+        "past it",
+        f"at {RATE:g}",
+        f"at {PACE:g} (1 - momentum)",
+        "of the way",
+    ]
+    note = (
+        f"In the bowl: steps until it stays within {100 * NEAR:.0f} % of the start's distance, how far past the "
+        "minimum it runs. In the network: validation accuracy at two learning rates, and how far equal gradients carry it in "
+        f"{steps:,} steps, of the way at the final speed."
+    )
+    return Table(headings, rows, note, is_sorted=False)
+
+
+def _format_accuracy(group: Group | None) -> str:
+    if group is None:
+        return "-"
+    parts = [format_percent(group.summary("metrics", "val_acc"))] if group.runs else []
+    return ", ".join([*parts, *([f"{len(group.others)} diverged"] if group.others else [])])
+
+
+def plot(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Plot:
+    """The way along the bowl by step, and what the network reaches by momentum."""
+    with canvas(7.2, 3.0, 2) as (figure, (left, right)):
+        for i, momentum in enumerate((NONE, USUAL, HIGH, EXTREME)):
+            along = [x for x, _ in bowl[f"{momentum:g}"]["path"]]
+            left.plot(range(len(along)), along, color=COLORS[i], linewidth=1.5, label=f"momentum {momentum:g}")
+        left.axhline(0, **REFERENCE)
+        left.set(title="in the bowl", xlabel="step", ylabel="place along the bowl")
+        for i, (groups, name) in enumerate(((rate, f"rate {RATE:g}"), (pace, "same final speed"))):
+            scores = {m: group.summary("metrics", "val_acc") for m, group in groups.items() if group.runs}
+            x, means = [MOMENTA.index(momentum) for momentum in scores], [100 * of.mean for of in scores.values()]
+            spread = [0.0 if math.isnan(of.half_width) else 100 * of.half_width for of in scores.values()]
+            right.errorbar(x, means, spread, color=COLORS[4 + i], marker=MARKERS[i], capsize=3, label=name)
+        right.axhline(100 * guessing_accuracy(rate[USUAL]), **REFERENCE)
+        right.set_xticks(range(len(MOMENTA)), [f"{momentum:g}" for momentum in MOMENTA], fontsize=8)
+        right.set(title="in the deep network", xlabel="momentum", ylabel="validation accuracy, %", ylim=(0, None))
+        right.legend(fontsize=9)
+        legend_below(figure, left)
+        caption = "0.9 runs past the minimum and is there; 0.99999 swings on. Right: completed runs; dashed: guessing."
+        return Plot("5_momentum", "With hardly any friction", caption, *render(figure))
+
+
+SECTION = Section(
+    "5",
+    "5",
+    "5. Momentum close to 1",
+    "What happens with a momentum of 0.99999 in stochastic gradient descent?",
+    "It picks up speed, runs past the minimum, comes back, and takes far longer to converge than with a smaller one.",
+    answer,
+    [ALL],
+    [Measurement(BOWL, descend)],
+    [
+        f"The bowl is {CURVATURES[1] / CURVATURES[0]:g} times as steep across as along, its learning rate {LR:g}. The "
+        f"network is trained at {RATE:g} for all, and at {PACE:g} (1 - momentum), where equal gradients lead to one "
+        f"final speed. A run fails where it diverges or ends within {POINTS:g} point of guessing.",
+    ],
+)
