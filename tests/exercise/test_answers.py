@@ -1,24 +1,31 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from jinja2 import UndefinedError
+
+from exercise.registry import SECTIONS
 from exercise.section import Answer, Answers, Measurement, Section
 from exercise.store import Evidence
+from exercise.texts import TEMPLATES, render_texts
 from exercise.trainings import Setting, Sweep
+from exercise_texts import made_up_texts  # noqa: F401 (a fixture)
 
 SWEEP = Sweep("rates", ("seed=1,2",))
 
 
+@pytest.mark.usefixtures("made_up_texts")
 def test_an_answer_is_made_again_when_a_run_ends_or_a_figure_is_measured(leave: Callable[..., Path], tmp_path: Path):
     made = []
 
     def answer(evidence: Evidence) -> Answer:
         made.append(len(evidence.ended_groups(SWEEP)))
-        return Answer([str(evidence.measured("size"))])
+        return Answer({"text": str(evidence.measured("size"))})
 
     section = Section("q", "1", "A", "B", "", answer, [SWEEP], [Measurement("size", lambda evidence: {})])
     answers = Answers()
 
-    def now() -> Answer | str:
+    def now() -> object:
         return answers.of(section, Evidence(tmp_path, Setting()))
 
     assert [now(), now()] == ["rates has not begun"] * 2
@@ -28,5 +35,15 @@ def test_an_answer_is_made_again_when_a_run_ends_or_a_figure_is_measured(leave: 
     assert [now(), now()] == ["size is not measured"] * 2
     Evidence(tmp_path, Setting()).keep("size", {"kB": 1})
     assert now() is now()
-    assert isinstance(last := now(), Answer) and last.sentences == ["{'kB': 1}"]
+    assert isinstance(last := now(), tuple) and last[1].answer == "{&#39;kB&#39;: 1}"
     assert made == [1, 1]
+
+
+def test_every_section_has_a_template_and_every_template_a_section():
+    found = {path.name.removesuffix(".html.j2") for path in (TEMPLATES / "questions").iterdir()}
+    assert found == {section.key for section in SECTIONS}
+
+
+def test_a_figure_that_a_template_lacks_is_an_error():
+    with pytest.raises(UndefinedError, match="is undefined"):
+        render_texts("8b", {})

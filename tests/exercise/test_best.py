@@ -1,6 +1,6 @@
-"""What is said of the best recipe."""
+"""What is claimed of the best recipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,49 +8,65 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from exercise.questions.best import describe_against_mark, describe_recipe
+from exercise.questions import best
+from exercise.store import Evidence
+from exercise.trainings import Setting
+from exercise_texts import text_of, verdicts
 from trainlab.config.resolvers import PROJECT, register_resolvers
-from trainlab.report.groups import Group, group_runs
+from trainlab.report.groups import group_runs
 from trainlab.report.runs import find_runs
-from trainlab.statistics import interval
+from trainlab.runs.result import Result
+
+YES, NO, OPEN = "confirmed", "contradicted", "undecided"
 
 
 @pytest.fixture
-def group(leave: Callable[..., Path], tmp_path: Path) -> Group:
-    """Of a run with the settings of the experiment."""
-    folder = leave("best", [1.0], [0.6])
-    register_resolvers()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cfg = compose("train", ["experiment=best_20x100", "name=x", "run_dir=x"])
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    (found,) = group_runs(find_runs([tmp_path]))
-    return found
+def evidence(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Evidence]:
+    def left(tests: Sequence[float]) -> Evidence:
+        """Runs with the settings of the experiment, which reach these test accuracies."""
+        register_resolvers()
+        for seed, test in enumerate(tests, 1):
+            folder = leave(
+                f"best_20x100/{seed}", [1.0], [0.62], seed=seed, overrides=("experiment=best_20x100", f"seed={seed}")
+            )
+            with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+                cfg = compose("train", ["experiment=best_20x100", "name=x", "run_dir=x", f"seed={seed}"])
+            OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+            result = Result.read(folder)
+            assert result
+            result.metrics["test_acc"] = test
+            result.write(folder)
+        return Evidence(tmp_path, Setting())
 
-
-def test_the_recipe_is_read_from_the_settings(group: Group):
-    assert describe_recipe(group) == (
-        "The recipe: ELU with batch normalization and He normal initialization; AdamW under a 1cycle schedule up to "
-        "0.006, weight decay 0.04; 100 epochs in batches of 256; flips and crops of the training images."
-    )
-    plain = {"data.flip": False, "data.crop_padding": 0, "model.batch_norm": False, "scheduler._target_": "x.constant"}
-    assert describe_recipe(replace(group, settings=group.settings | plain)) == (
-        "The recipe: ELU with He normal initialization; AdamW at 0.006, weight decay 0.04; 100 epochs in batches of "
-        "256."
-    )
+    return left
 
 
 @pytest.mark.parametrize(
-    ("mark", "said"),
+    ("tests", "found"),
     [
-        (0.6, "1.0 points above the goal, 60.0 %; the 95 % interval, 60.8 to 61.2 %, lies above it."),
-        (0.609, "0.1 points above the goal, 60.9 %; the 95 % interval, 60.8 to 61.2 %, lies on both sides of it."),
-        (0.65, "4.0 points below the goal, 65.0 %; the 95 % interval, 60.8 to 61.2 %, lies below it."),
+        ((0.611, 0.612, 0.614), [YES, YES]),
+        ((0.590, 0.591, 0.593), [NO, YES]),
+        ((0.590, 0.605, 0.615), [OPEN, OPEN]),
+        ((0.560, 0.561, 0.563), [NO, NO]),
     ],
 )
-def test_a_mean_compared_with_a_mark(mark: float, said: str):
-    assert describe_against_mark(interval([0.609, 0.610, 0.611]), mark, "the goal") == f"That is {said}"
+def test_it_is_compared_with_the_goal_and_with_a_plain_loop(
+    evidence: Callable[..., Evidence], tests: Sequence[float], found: list[str]
+):
+    answer = best.answer(evidence(tests))
+    assert verdicts(answer) == found
+    assert answer.figures["val"] == "62.0 ± 0.0 %"
+    assert text_of(best.SECTION, answer)
 
 
-def test_one_seed_claims_nothing_of_a_mark():
-    said = describe_against_mark(interval([0.61]), 0.6, "the goal")
-    assert said == "That is 1.0 points above the goal, 60.0 %; with one seed nothing more can be claimed."
+def test_the_recipe_is_read_from_the_settings(evidence: Callable[..., Evidence], tmp_path: Path):
+    evidence([0.61])
+    (group,) = group_runs(find_runs([tmp_path]))
+    assert best.describe_recipe(group) == (
+        "ELU with batch normalization and He normal initialization; AdamW under a 1cycle schedule up to 0.006, weight "
+        "decay 0.04; 100 epochs in batches of 256; flips and crops of the training images"
+    )
+    plain = {"data.flip": False, "data.crop_padding": 0, "model.batch_norm": False, "scheduler._target_": "x.constant"}
+    assert best.describe_recipe(replace(group, settings=group.settings | plain)) == (
+        "ELU with He normal initialization; AdamW at 0.006, weight decay 0.04; 100 epochs in batches of 256"
+    )

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from exercise.runner import Cancelled, Exercise, SweepProcess
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from exercise.trainings import Setting, Sweep
+from exercise_texts import made_up_texts  # noqa: F401 (a fixture)
+from left_decisions import leave_decisions, with_spread
 from run_folders import leave_run
 from trainlab.config.resolvers import PROJECT
 
@@ -58,9 +61,12 @@ def exercise(
 def section(*measurements: Measurement) -> Section:
     def answer(evidence: Evidence) -> Answer:
         group = evidence.group(SWEEP, optim__lr=1e-4)
-        return Answer([f"{len(group.runs)} runs", *(str(evidence.measured(m.name)) for m in measurements)])
+        return Answer({"text": f"{len(group.runs)} runs {[evidence.measured(m.name) for m in measurements]}"})
 
     return Section("q", "1", "A question", "What?", "", answer, [SWEEP], measurements)
+
+
+pytestmark = pytest.mark.usefixtures("made_up_texts")
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +95,32 @@ def test_trains_measures_and_writes_and_does_nothing_twice(tmp_path: Path):
     assert called == [words] * 2
 
 
+def test_it_says_beforehand_how_long_each_part_takes_that_is_not_done(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    timed, measured = replace(SWEEP, minutes=39.6), Measurement("one", lambda evidence: {"figure": 0.5}, minutes=2)
+    of = [replace(section(measured), part="8", sweeps=[timed]), replace(section(), key="m", part="mistakes")]
+    exercise(tmp_path, [replace(one, sweeps=[timed]) for one in of]).run()
+    assert "question 8: about 42 minutes" in caplog.text
+    assert not any(record.getMessage().startswith("mistakes") for record in caplog.records)  # shares the sweep
+    caplog.clear()
+    exercise(tmp_path, of).run()
+    assert "minutes" not in caplog.text
+
+
+def test_a_sweep_that_adds_seeds_has_ended_once_nothing_is_open(tmp_path: Path):
+    sweep = Sweep("auto", ("model=a,b", "seed=auto", "sweep.margin=1.0", "sweep.max_seeds=9"))
+    folder, setting = tmp_path / "auto", Setting()
+    assert Evidence(tmp_path, setting).count_missing(sweep) == 2  # groups, of which nothing has begun
+    leave_decisions(folder, {"a": with_spread(0.505, 7, 3.0), "b": with_spread(0.5, 7, -3.0)})
+    assert Evidence(tmp_path, setting).count_missing(sweep) == 2 and not Evidence(tmp_path, setting).is_done(sweep)
+    at_most = replace(sweep, overrides=(*sweep.overrides[:-1], "sweep.max_seeds=7"))
+    assert Evidence(tmp_path, setting).count_missing(at_most) == 0 and Evidence(tmp_path, setting).is_done(at_most)
+    leave_decisions(tmp_path / "clear" / "auto", {"a": with_spread(0.55, 7), "b": with_spread(0.5, 7, -1.0)})
+    assert Evidence(tmp_path / "clear", setting).count_missing(sweep) == 0
+    quick = Evidence(tmp_path / "clear", Setting(quick=True))
+    assert quick.count_missing(sweep) == 0  # two seeds of each
+
+
 def test_a_run_that_diverged_is_part_of_the_answer(tmp_path: Path):
     exercise(tmp_path, [section()], {1: "completed", 2: "diverged"}, status=1).run()
     assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == []
@@ -97,7 +129,7 @@ def test_a_run_that_diverged_is_part_of_the_answer(tmp_path: Path):
 def test_a_run_that_failed_leaves_its_sections_without_an_answer_and_the_others_with_theirs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    other = Section("o", "1", "Another", "What?", "", lambda evidence: Answer(["There it is."]))
+    other = Section("o", "1", "Another", "What?", "", lambda evidence: Answer({"text": "There it is."}))
     with pytest.raises(ValueError, match=r"the others are in .*html\n  A question: .*: 1 run failed \(no room\)$"):
         exercise(tmp_path, [section(), other], {1: "completed", 2: "failed"}, status=1).run()
     assert "sweep: 1 run failed (no room); the same command tries again" in caplog.text
@@ -114,7 +146,7 @@ def test_a_sweep_that_does_not_finish_ends_the_exercise(
         exercise(tmp_path, [section()], runs, status).run()
     assert ended.value.code == (status or 1)
     recorded = [how for how in runs.values() if how != "running"]
-    assert f"sweep: {2 - len(recorded)} of 2 runs have not ended" in caplog.text
+    assert f"sweep: {2 - len(recorded)} runs have not ended" in caplog.text
     assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == ["sweep"]
 
 
@@ -150,7 +182,7 @@ def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path)
         return {}
 
     def anew(evidence: Evidence) -> Answer:
-        return Answer([str(evidence.measured("one"))])
+        return Answer({"text": str(evidence.measured("one"))})
 
     sections = [Section("q", "1", "A question", "What?", "", anew, [SWEEP], [Measurement("one", take)])]
     exercise(tmp_path, sections).run()
@@ -178,7 +210,7 @@ def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: 
     def fault(evidence: Evidence) -> Measured:
         raise RuntimeError("no such layer")
 
-    wrong = Section("w", "1", "Wrong", "What?", "", lambda evidence: Answer([str(1 / 0)]), [SWEEP])
+    wrong = Section("w", "1", "Wrong", "What?", "", lambda evidence: Answer({"text": 1 / 0}), [SWEEP])
     sections = [section(Measurement("one", fault), Measurement("two", lambda evidence: {"two": 2})), wrong]
     with pytest.raises(ValueError, match="A question: one is not measured\n  Wrong: it could not be made"):
         exercise(tmp_path, sections).run()
@@ -252,7 +284,15 @@ def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
 
     monkeypatch.setattr(Exercise, "_start", started)
     sections = [
-        Section(f"q{i}", "1", f"{i}", "What?", "", lambda _: Answer(["It is."]), [Sweep(f"sweep_{i}", ("seed=1,2",))])
+        Section(
+            f"q{i}",
+            "1",
+            f"{i}",
+            "What?",
+            "",
+            lambda _: Answer({"text": "It is."}),
+            [Sweep(f"sweep_{i}", ("seed=1,2",))],
+        )
         for i in range(3)
     ]
     one = exercise(tmp_path, sections, quick=quick)

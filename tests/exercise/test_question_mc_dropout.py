@@ -1,41 +1,52 @@
 """Whether MC dropout is better: by accuracy and by likelihood, from figures that are made up."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from exercise.questions import mc_dropout
 from exercise.questions.mc_dropout import answer_of
+from exercise.store import NotAvailable
+from exercise_texts import verdicts
 
+YES, NO, OPEN = "confirmed", "contradicted", "undecided"
 PLAIN, BETTER, WORSE, ALIKE = (50.0, 50.4, 50.1), (51.0, 51.5, 51.1), (49.0, 49.5, 49.1), (49.9, 50.5, 50.1)
+NOISY = (49.0, 52.0, 50.9)
 LOSS, LOWER, HIGHER, SAME = (1.50, 1.51, 1.52), (1.45, 1.46, 1.475), (1.55, 1.56, 1.575), (1.49, 1.52, 1.52)
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "loss", "agrees"),
+    ("accuracy", "loss", "found"),
     [
-        (BETTER, LOWER, True),
-        (WORSE, LOWER, False),
-        (BETTER, HIGHER, False),
-        (ALIKE, LOWER, None),
-        (BETTER, SAME, None),
+        (BETTER, LOWER, [YES, YES]),
+        (WORSE, LOWER, [NO, YES]),
+        (BETTER, HIGHER, [YES, NO]),
+        (ALIKE, LOWER, [NO, YES]),  # a gain of a point is ruled out
+        (NOISY, SAME, [OPEN, OPEN]),
     ],
 )
-def test_both_have_to_be_better(accuracy, loss, agrees: bool | None):
+def test_accuracy_and_probabilities_are_two_claims(accuracy, loss, found: list[str]):
     def sides(plain, sampled) -> dict[str, dict[str, float]]:
         return {
             side: {str(seed): value for seed, value in enumerate(values, 1)}
             for side, values in (("deterministic", plain), ("mc_dropout", sampled))
         }
 
-    found = answer_of("8e", {"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)})
-    assert found.agrees is agrees
-    assert len(found.sentences) == 2
-    ((_, table),) = found.tables
+    answer = answer_of({"accuracy": sides(PLAIN, accuracy), "nll": sides(LOSS, loss)})
+    assert verdicts(answer) == found
+    ((_, table),) = answer.tables
     assert [cell[1] for cell in table.rows[1]] == [2, PLAIN[1], accuracy[1], LOSS[1], loss[1]]
     assert [cell[0] for cell in table.rows[-1][:2]] == ["mean", "50.17"]
 
 
-def test_without_a_run_nothing_is_said():
-    found = answer_of("8e", {})
-    assert (found.agrees, found.sentences) == (
-        None,
-        ["No run of 8e was completed, so there is no dropout to leave on."],
-    )
+def test_without_a_run_there_is_no_answer():
+    with pytest.raises(NotAvailable, match="no run with dropout was completed"):
+        answer_of({})
+
+
+def test_it_is_measured_of_the_seeds_that_every_sweep_has(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    figures = {name: {side: {"value": 0.5} for side in mc_dropout.SIDES} for name in ("accuracy", "nll")}
+    monkeypatch.setattr(mc_dropout, "evaluate_checkpoint", lambda path, mc_samples: {"metrics": figures})
+    found = mc_dropout.measure_mc_dropout([SimpleNamespace(seed=seed, folder=tmp_path) for seed in range(9, 0, -1)])
+    assert [*found["accuracy"]["mc_dropout"]] == ["1", "2", "3", "4", "5", "6"]
+    assert found["accuracy"]["deterministic"]["1"] == 50.0 and found["nll"]["deterministic"]["1"] == 0.5

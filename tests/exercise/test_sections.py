@@ -2,7 +2,17 @@ import pytest
 
 from exercise.registry import BY_DEFAULT, SECTIONS, choose_sections
 from exercise.section import sweeps_of
-from exercise.trainings import QUICK, Setting, Sweep, count_seeds, overrides_of, runs_of, sweep_command
+from exercise.trainings import (
+    QUICK,
+    Setting,
+    Sweep,
+    adds_seeds,
+    count_seeds,
+    max_seeds,
+    overrides_of,
+    runs_of,
+    sweep_command,
+)
 
 SWEEP = Sweep("rates", ("model=bn", "optim.lr=1e-4,1e-3", "seed=1,2,3"), quick=("optim.lr=1e-3",))
 
@@ -19,6 +29,17 @@ def test_the_quick_version_is_small_everywhere():
     assert count_seeds(SWEEP, Setting()) == 3
     assert count_seeds(SWEEP, Setting(quick=True)) == 2
     assert count_seeds(Sweep("one", ("model=bn",)), Setting()) == 1
+
+
+def test_with_seeds_given_there_is_nothing_to_decide():
+    auto = ("seed=auto", "sweep.margin=1.0", "sweep.max_seeds=30", "sweep.baseline=bn")
+    sweep = Sweep("auto", ("model=bn,selu", *auto))
+    assert overrides_of(sweep, Setting()) == ["model=bn,selu", *auto]
+    assert adds_seeds(sweep, Setting()) and max_seeds(sweep, Setting()) == 30
+    assert overrides_of(sweep, Setting(overrides=("seed=1,2,3",))) == ["model=bn,selu", "seed=1,2,3"]
+    assert count_seeds(sweep, Setting(quick=True)) == 2 and not adds_seeds(sweep, Setting(quick=True))
+    with pytest.raises(ValueError, match="seed=auto is set where the exercise needs it"):
+        Setting(overrides=("seed=auto",))
 
 
 @pytest.mark.parametrize(
