@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from math import exp, hypot, log
 from pydoc import locate
 from typing import Any, cast
 
@@ -17,12 +16,11 @@ from torch.optim import Optimizer
 from exercise.store import Measured
 from trainlab import FlatParameters, generator
 from trainlab.models import MLP, Dropout, ImageNetwork, image_network
-from trainlab.report import Group, format_bounds
-from trainlab.statistics import Ratio, interval, ratio
+from trainlab.report import Group
+from trainlab.statistics import Ratio, ratio
 
 CLOCK = "Times are those of the process on the processor: while another one has the core, the clock stands still."
 SHAPE = (3, 32, 32)
-MATTERS = 0.05  # of a step's time: the same network differs by almost so much between processes
 
 
 def time_alternately(
@@ -57,13 +55,6 @@ def time_ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
     return ratio(dict(enumerate(first)), dict(enumerate(second)))
 
 
-def ratio_product(first: Ratio, second: Ratio) -> Ratio:
-    """Of two that were measured apart, so that the squares of their relative uncertainties add up."""
-    value = first.value * second.value
-    within = exp(hypot(*(log(of.high / of.value) for of in (first, second))))
-    return Ratio(value, value / within, value * within)
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch compute in one thread: two in a small network wait for each other more than they compute."""
@@ -88,33 +79,6 @@ def step_times(groups: Mapping[str, Group], rounds: int, times: int = 4) -> Meas
         steps[key] = training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)
     with one_thread():
         return dict(time_alternately(steps, rounds, times)) if steps else {}
-
-
-def step_ratio(found: Measured, old: str, new: str) -> Ratio | None:
-    """What a step of ``new`` takes over one of ``old``, with an interval over the rounds; None if not measured."""
-    return time_ratio(found[new], found[old]) if old in found and new in found else None
-
-
-def describe_step_cost(found: Measured, old: tuple[str, str], new: tuple[str, str]) -> str:
-    """A sentence on what a step of ``new`` costs compared with one of ``old``: (key in ``found``, label)."""
-    ratio = step_ratio(found, old[0], new[0])
-    if ratio is None:
-        return f"What a step of {new[1]} costs was not measured."
-    ours, theirs = (interval(found[key]).mean for key in (new[0], old[0]))
-    rounds = len(found[new[0]])
-    clear = f"; up to {100 * MATTERS:.0f} % count as none" if is_slower(ratio) is None else ""
-    return (
-        f"A training step of {new[1]} takes {ratio.value:.2f} times as long as one of {old[1]} (95 % over {rounds} "
-        f"rounds, alternately: {format_bounds(ratio)}): {ours:.1f} against {theirs:.1f} ms of processor time, each on "
-        f"one thread{clear}."
-    )
-
-
-def is_slower(ratio: Ratio | None) -> bool | None:
-    """Whether a step takes longer by more than ``MATTERS``; False where it takes less, None where neither is shown."""
-    if ratio is None:
-        return None
-    return True if ratio.low > 1 + MATTERS else False if ratio.high < 1 - MATTERS else None
 
 
 def training_step(

@@ -43,8 +43,5 @@ def render_texts(key: str, figures: Mapping[str, Any]) -> Texts:
     context = template.new_context(dict(figures))
     for _ in template.root_render_func(context):  # leaves the template's macros in the context
         pass
-    blocks = (
-        "".join(template.blocks[name](context)).strip()
-        for name in ("line", "answer", "why", "surprise")
-    )
+    blocks = ("".join(template.blocks[name](context)).strip() for name in ("line", "answer", "why", "surprise"))
     return Texts(*map(Markup, blocks))

@@ -75,7 +75,7 @@ def test_its_figures_are_those_of_the_runs(leave: Leave, evidence: Callable[[], 
     leave_part(leave, "8c", [0.530, 0.533, 0.531], epochs=4)
     figures = answer("8c", evidence(), **{"8c": 3.0}).figures
     assert (figures["val"], figures["old_val"], figures["best_epochs"]) == ("53.1 ± 0.4 %", "50.1 ± 0.2 %", "4")
-    assert figures["better"].amount == "+3.0 (2.9 to 3.2) points"
+    assert figures["accuracy"].amount == "+3.0 (2.9 to 3.2) points"
     assert figures["epochs"].mean == pytest.approx(0.29, abs=0.005)  # 4 instead of 13, 14 and 15
     assert figures["step"].amount == "1.50 times (1.50 to 1.51)"
 
@@ -179,9 +179,9 @@ def test_seeds_that_are_added_until_it_is_decided(leave: Leave, tmp_path: Path):
     with pytest.raises(NotAvailable, match="question_8_plain is not through"):
         answer("8c", now)
     leave_decisions_of(tmp_path, tuning.PLAIN, "part_8c_bn")
-    better: Contrast = answer("8c", Evidence(tmp_path, Setting())).figures["better"]
+    better: Contrast = answer("8c", Evidence(tmp_path, Setting())).figures["accuracy"]
     assert (better.seeds, better.verdict, better.tested) == (8, YES, None)
-    assert answer("8b", Evidence(tmp_path, Setting())).figures["better"].seeds == 3
+    assert answer("8b", Evidence(tmp_path, Setting())).figures["accuracy"].seeds == 3
 
 
 def differing(*experiments: str) -> set[str]:

@@ -1,7 +1,7 @@
 """The best recipe for 20 hidden layers of 100 units: dense layers alone, no connection that skips one."""
 
 from exercise.contrast import POINTS, Claim, contrast_values, judge
-from exercise.formatting import format_accuracy, format_initializer, format_list, format_val_acc, with_label
+from exercise.formatting import format_initializer, format_list, format_percent, format_val_acc, with_label
 from exercise.plots import plot_curves
 from exercise.section import Answer, Section
 from exercise.store import Evidence
@@ -32,7 +32,7 @@ def answer(evidence: Evidence) -> Answer:
         Claim(f"The recipe beats a plain loop of 30 epochs, {PLAIN_LOOP} %", [loop]),
     ]
     figures = {
-        "test": format_accuracy(group.summary("metrics", "test_acc")),
+        "test": format_percent(group.summary("metrics", "test_acc")),
         "val": format_val_acc(group),
         "epochs": group.settings["trainer.max_epochs"],
         **{"goal": goal, "loop": loop, "recipe": describe_recipe(group)},

@@ -1,7 +1,8 @@
 """Question 8: one change at a time to a network of 20 hidden layers of 100 units."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import nan
 
 from exercise.contrast import Claim, Contrast, contrast_epochs, contrast_groups, contrast_ratio, contrast_time, judge
@@ -13,7 +14,7 @@ from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Cell, Group, Plot, Table, format_epoch_seconds, plot_intervals
+from trainlab.report import Cell, Group, Table, format_epoch_seconds, plot_intervals
 
 # Published by two worked solutions on the web and the notebook of the book: validation accuracy in % of one run each.
 # Solution B's figures are test accuracies of convolutional networks, which are not part of the exercise.
@@ -75,7 +76,33 @@ PARTS = {
 }
 # What each change is compared with; the recipe's own two besides.
 COMPARED = {"8c": "8b", "8d": "8c", "8e": "8d, decay", "8f": "8e", "8b, decay": "8b", "8d, decay": "8d"}
-Figures = dict[str, str | Contrast]
+# What is claimed of a change: the part, and by what, in which direction and how each claim is usually made.
+CLAIMS: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
+    "8b": ("8b, decay", [("accuracy", "higher", "Weight decay and larger batches make it better")]),
+    "8c": (
+        "8c",
+        [
+            ("epochs", "lower", "Batch normalization converges in fewer epochs"),
+            ("accuracy", "higher", "It reaches a better model"),
+            ("step", "higher", "Each step takes longer"),
+        ],
+    ),
+    "8d": (
+        "8d",
+        [
+            ("accuracy", "lower", "SELU is less accurate than batch normalization"),
+            ("step", "lower", "A step of it takes less time"),
+        ],
+    ),
+    "8e": ("8e", [("accuracy", "higher", "Alpha dropout makes a self-normalizing network generalize better")]),
+    "8f": (
+        "8f",
+        [
+            ("time", "lower", "1cycle takes less time to as low a loss"),
+            ("accuracy", "higher", "It reaches a better model"),
+        ],
+    ),
+}
 
 
 def group_of(evidence: Evidence, key: str) -> Group:
@@ -88,86 +115,43 @@ def pair_of(evidence: Evidence, key: str) -> tuple[Group, Group]:
     return group_of(evidence, key), group_of(evidence, COMPARED[key])
 
 
-def contrast_steps(evidence: Evidence, key: str, direction: str) -> Contrast:
-    """What a training step of a part takes over one of what it is compared with."""
-    steps, names = evidence.measured(STEPS), (key, COMPARED[key])
-    new, old = ((PARTS[of].name, steps.get(of, [])) for of in names)
-    return contrast_ratio(new, old, direction, "time of a step", counted="round")
-
-
 def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step of each part, timed alternately."""
     groups = {key: group_of(evidence, key) for key in PARTS}
     return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
 
 
-def figures_of(new: Group, old: Group, **contrasts: Contrast) -> Figures:
-    """What the texts say of a part and of what it is compared with."""
-    found: Figures = {"val": format_val_acc(new), "old_val": format_val_acc(old), **contrasts}
-    found |= {"lr": format_rate(rate_of(new)), "old_lr": format_rate(rate_of(old))}
-    return found | {"best_epochs": format_best_epochs(new), "old_best_epochs": format_best_epochs(old)}
-
-
-def answer_8b(evidence: Evidence) -> Answer:
-    """The network of the exercise, and what the recipe with decay brings it."""
-    new, old = pair_of(evidence, "8b, decay")
-    (better,) = judge([contrast_groups(new, old, "higher")])
-    return Answer(
-        figures_of(new, old, better=better),
-        [Claim("Weight decay and larger batches make it better", [better])],
-        _curves("8b", old, new),
+def compare(evidence: Evidence, key: str, what: str, direction: str) -> Contrast:
+    """A part with what it is compared with: by accuracy, the time of a step, or epochs or time to as low a loss."""
+    new, old = pair_of(evidence, key)
+    if what == "accuracy":
+        return contrast_groups(new, old, direction)
+    if what == "epochs":
+        return contrast_epochs(new, old, direction)
+    steps, keys = evidence.measured(STEPS), (key, COMPARED[key])
+    step = contrast_ratio(
+        *((PARTS[of].name, steps.get(of, [])) for of in keys), direction, "time of a step", counted="round"
     )
+    return step if what == "step" else contrast_time(new, old, step, direction)
 
 
-def answer_8c(evidence: Evidence) -> Answer:
-    """Batch normalization: epochs, accuracy and the time of a step."""
-    new, old = pair_of(evidence, "8c")
-    found = [contrast_epochs(new, old, "lower"), contrast_groups(new, old, "higher")]
-    epochs, better, step = judge([*found, contrast_steps(evidence, "8c", "higher")])
-    claims = [
-        Claim("Batch normalization converges in fewer epochs", [epochs]),
-        Claim("It reaches a better model", [better]),
-        Claim("Each step takes longer", [step]),
-    ]
-    return Answer(figures_of(new, old, better=better, epochs=epochs, step=step), claims, _curves("8c", old, new))
-
-
-def answer_8d(evidence: Evidence) -> Answer:
-    """SELU in the place of batch normalization: accuracy and the time of a step."""
-    new, old = pair_of(evidence, "8d")
-    found = [contrast_groups(new, old, "lower"), contrast_steps(evidence, "8d", "lower")]
-    worse, step = judge(found)
-    decay = contrast_groups(group_of(evidence, "8d, decay"), new, "higher")
-    claims = [
-        Claim("SELU is less accurate than batch normalization", [worse]),
-        Claim("A step of it takes less time", [step]),
-    ]
-    return Answer(figures_of(new, old, worse=worse, decay=decay, step=step), claims, _curves("8d", old, new))
-
-
-def answer_8e(evidence: Evidence) -> Answer:
-    """Alpha dropout before the output layer."""
-    new, old = pair_of(evidence, "8e")
-    (better,) = judge([contrast_groups(new, old, "higher")])
-    others = {
-        "epochs": contrast_epochs(new, old, "higher"),
-        "loss": contrast_groups(new, old, "lower", "val_loss", margin=0, digits=3),
+def answer(key: str, evidence: Evidence) -> Answer:
+    """What one change brings: each claim that is made of it, and the figures of both networks."""
+    part, claimed = CLAIMS[key]
+    new, old = pair_of(evidence, part)
+    directions = dict.fromkeys(("accuracy", "epochs", "step"), "lower") | {what: to for what, to, _ in claimed}
+    found = {what: compare(evidence, part, what, direction) for what, direction in directions.items()}
+    found |= dict(zip((what for what, _, _ in claimed), judge([found[what] for what, _, _ in claimed]), strict=True))
+    figures = {
+        **{"val": format_val_acc(new), "lr": format_rate(rate_of(new)), "best_epochs": format_best_epochs(new)},
+        **{"old_val": format_val_acc(old), "old_lr": format_rate(rate_of(old))},
+        **{
+            "old_best_epochs": format_best_epochs(old),
+            "loss": contrast_groups(new, old, "lower", "val_loss", digits=3),
+        },
     }
-    claims = [Claim("Alpha dropout makes a self-normalizing network generalize better", [better])]
-    return Answer(figures_of(new, old, better=better, **others), claims, _curves("8e", old, new))
-
-
-def answer_8f(evidence: Evidence) -> Answer:
-    """1cycle: the time to as low a loss, and accuracy."""
-    new, old = pair_of(evidence, "8f")
-    step = contrast_steps(evidence, "8f", "lower")
-    time, better = judge([contrast_time(new, old, step), contrast_groups(new, old, "higher")])
-    claims = [
-        Claim("1cycle takes less time to as low a loss", [time]),
-        Claim("It reaches a better model", [better]),
-    ]
-    figures = figures_of(new, old, better=better, time=time, step=step, epochs=contrast_epochs(new, old, "lower"))
-    return Answer(figures, claims, _curves("8f", old, new))
+    claims = [Claim(statement, [found[what]]) for what, _, statement in claimed]
+    return Answer(figures | found, claims, plot_curves([old, new], "loss", key))
 
 
 def answer_8(evidence: Evidence) -> Answer:
@@ -194,9 +178,8 @@ def gains_table(evidence: Evidence, changes: Mapping[str, Contrast]) -> Table:
     """One row per change: accuracy, epochs and the time of a step."""
     rows = []
     for key, one in changes.items():
-        epochs = contrast_epochs(*pair_of(evidence, key), "lower")
-        step = contrast_steps(evidence, key, "lower")
-        cells: list[Cell] = [(of.amount.removesuffix(" points"), of.mean) for of in (one, epochs, step)]
+        others = [compare(evidence, key, what, "lower") for what in ("epochs", "step")]
+        cells: list[Cell] = [(of.amount.removesuffix(" points"), of.mean) for of in (one, *others)]
         rows.append([*text_cells(one.a, one.b), *cells])
     return Table(
         ["change", "compared with", "points of validation accuracy", "epochs to as low a loss", "time of a step"],
@@ -222,79 +205,43 @@ def parts_table(groups: Mapping[str, Group]) -> Table:
     )
 
 
-def _curves(key: str, *groups: Group) -> Plot:
-    return plot_curves(groups, "loss", key)
-
-
-TIMED = Measurement(STEPS, measure_steps, minutes=1)
-SECTIONS = (
-    Section(
-        "8b",
-        "8",
+TITLES = {
+    "8b": (
         "8a, 8b. Twenty layers of ELU",
         "Train 20 hidden layers of 100 units with He initialization, ELU, Nadam and early stopping; search the rate.",
-        "",
-        answer_8b,
-        [ELU_DECAY, PLAIN],
-        notes=[RECIPES, RATES],
     ),
-    Section(
-        "8c",
-        "8",
+    "8c": (
         "8c. Batch normalization",
         "Normalize before each activation: does it converge faster, is it better, and what does it cost?",
-        "",
-        answer_8c,
-        SWEEPS,
-        [TIMED],
     ),
-    Section(
-        "8d",
-        "8",
+    "8d": (
         "8d. SELU instead",
         "SELU, LeCun initialization and standardized inputs in the place of batch normalization: which is better?",
-        "",
-        answer_8d,
-        SWEEPS,
-        [TIMED],
     ),
-    Section(
-        "8e",
-        "8",
+    "8e": (
         "8e. Alpha dropout",
         "Alpha dropout at a rate of 0.1 before the output layer: does the network generalize better?",
-        "",
-        answer_8e,
-        [DECAY],
     ),
-    Section(
-        "8e_mc",
-        "8",
+    "8e_mc": (
         "8e. MC dropout",
         f"Leave dropout on in {SAMPLES} predictions of each image and take their mean: is that more accurate?",
-        "",
-        lambda evidence: answer_of(evidence.measured(MC)),
-        [DECAY],
-        [Measurement(MC, lambda evidence: measure_mc_dropout(group_of(evidence, "8e").runs.values()), minutes=2)],
     ),
-    Section(
-        "8f",
-        "8",
+    "8f": (
         "8f. 1cycle",
         "SGD under a 1cycle schedule of 15 epochs in the place of Nadam and early stopping: faster, and better?",
-        "",
-        answer_8f,
-        SWEEPS,
-        [TIMED],
     ),
+    "8": ("8. All parts compared", "Which changes are worth it?"),
+}
+TIMED = Measurement(STEPS, measure_steps, minutes=1)
+SAMPLED = Measurement(MC, lambda evidence: measure_mc_dropout(group_of(evidence, "8e").runs.values()), minutes=2)
+ANSWERS: dict[str, Callable[[Evidence], Answer]] = {key: partial(answer, key) for key in CLAIMS}
+ANSWERS |= {"8e_mc": lambda evidence: answer_of(evidence.measured(MC)), "8": answer_8}
+SECTIONS = tuple(
     Section(
-        "8",
-        "8",
-        "8. All parts compared",
-        "Which changes are worth it?",
-        "",
-        answer_8,
-        SWEEPS,
-        [TIMED],
-    ),
+        *(key, "8", *titles, "", ANSWERS[key]),
+        sweeps=[DECAY] if key == "8e_mc" else SWEEPS,
+        measurements=[SAMPLED] if key == "8e_mc" else [TIMED],
+        notes=[RECIPES, RATES] if key == "8b" else [],
+    )
+    for key, titles in TITLES.items()
 )
