@@ -11,7 +11,6 @@ from trainlab.report import Decision, Group, read_decisions
 from trainlab.statistics import (
     ALPHA,
     Difference,
-    Ratio,
     bonferroni_intervals,
     difference,
     holm_intervals,
@@ -188,17 +187,6 @@ def contrast_ratio(
     margin = margin or (ABOUT if direction.startswith("about ") else RATIO)
     found = Contrast(a[0], b[0], metric, direction, margin, math.nan, *_NOWHERE, 0, is_ratio=True, counted=counted)
     return _contrast(found, *(_logarithms(_by_number(of[1])) for of in (a, b)))
-
-
-def contrast_of_ratio(
-    a: str, b: str, direction: str, metric: str, ratio: Ratio, n: int, margin: float = RATIO, counted: str = "seed"
-) -> Contrast:
-    """A ratio of ``a`` over ``b`` that has its interval already, over ``n`` seeds or rounds."""
-    found = Contrast(a, b, metric, direction, margin, math.nan, *_NOWHERE, n, is_ratio=True, counted=counted)
-    half, mean = (math.log(of) if 0 < of < math.inf else math.nan for of in (ratio.high / ratio.value, ratio.value))
-    known = n > 1 and math.isfinite(half)
-    tested = Difference(mean, half, ratio.p, "paired", df=n - 1) if known else Difference.untested(mean, "no interval")
-    return _with_test(found, tested)
 
 
 def contrast_epochs(a: Group, b: Group, direction: str, margin: float = RATIO) -> Contrast:
