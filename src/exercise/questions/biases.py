@@ -2,59 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from math import isnan
+from math import isfinite
 
 import numpy as np
 from torch import Tensor
 
-from exercise.formatting import (
-    SMALL,
-    accuracy_cells,
-    all_hold,
-    compare_pairs,
-    format_seeds,
-    join_sentences,
-    loses_nothing,
-    mean_cell,
-    text_cells,
-    with_label,
-)
-from exercise.plots import REFERENCE, draw_by_layer, marked, plot_curves
+from exercise.contrast import Claim, Contrast, contrast_groups, judge
+from exercise.formatting import accuracy_cells, format_val_acc, mean_accuracy, mean_cell, text_cells, with_label
+from exercise.plots import REFERENCE, draw_by_layer, marked
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured, diverged_runs
+from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
 from trainlab import load_network
-from trainlab.report import (
-    TEST_NOTE,
-    Group,
-    Pair,
-    Plot,
-    Table,
-    canvas,
-    describe_pair,
-    format_mean,
-    legend_below,
-    render,
-)
-from trainlab.statistics import interval
+from trainlab.report import Group, Plot, Table, canvas, legend_below, render
+from trainlab.statistics import Interval, interval
 
 SCALE = 0.1
 SWEEP = Sweep(
     "question_2",
     (
         *("model=elu_he", "model.bias_initializer=zeros,constant,normal", f"model.bias_scale={SCALE}", "optim.lr=5e-4"),
-        *("seed=1,2,3,4,5,6", "data.batch_size=128", "scheduler=one_cycle"),
+        *("seed=auto", "sweep.margin=1.0", "sweep.max_seeds=30", "sweep.baseline=zeros"),
+        *("data.batch_size=128", "scheduler=one_cycle"),
         *("trainer.max_epochs=7", "trainer.limit_train_batches=120", "callbacks.figures=null"),
     ),
     ("trainer.limit_train_batches=10", "model.depth=5"),
 )
-NAMES = {
-    "zeros": "a bias of zero",
-    "constant": f"a bias of {SCALE}",
-    "normal": f"a random bias (deviation {SCALE})",
-}
-ZEROS = "zeros"
-SEE_CURVES = "Compare the heights at which the lines end, and whether their bands lie on one another."
+NAMES = {"zeros": "zero", "constant": f"a constant of {SCALE}", "normal": f"random, deviation {SCALE}"}
+ZEROS, CONSTANT, NORMAL = NAMES
 AT_THE_END = "question_2_biases"
 
 
@@ -78,58 +53,44 @@ def bias_sizes(state: Mapping[str, Tensor]) -> list[float]:
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Whether another start than zero makes a difference that is larger than the noise."""
-    groups, sizes = _groups(evidence), evidence.measured(AT_THE_END)
-    rows = []
-    for group in groups.values():
-        val, test = accuracy_cells(group)
-        rows.append([*text_cells(group.label), val, mean_cell(group.summary("metrics", "val_loss"), 3), test])
-    headings = ["start", "validation accuracy", "validation loss", "test accuracy †"]
-    table = ("The three starts", Table(headings, rows, TEST_NOTE))
-    lost = [
-        f"{len(diverged_runs(group))} of {len(diverged_runs(group)) + len(group.runs)} runs with {group.label} "
-        "diverged."
-        for group in groups.values()
-        if diverged_runs(group)
+    """Whether another start than zero makes a difference that matters."""
+    groups, by_layer = _groups(evidence), evidence.measured(AT_THE_END)
+    require_completed(*groups.values())
+    contrasts = judge([contrast_groups(groups[ZEROS], groups[name], "not lower") for name in (CONSTANT, NORMAL)])
+    best = min(contrasts, key=lambda one: one.mean)
+    sizes = {name: _size(by_layer[name]) for name in NAMES}
+    figures = {
+        **{name: mean_accuracy(group) for name, group in groups.items()},
+        "zeros_pm": format_val_acc(groups[ZEROS]),
+        "seeds": best.seeds,
+        "best": best.b,
+        "best_gain": best.size,
+        "scale": SCALE,
+        **{f"{name}_size": f"{size.mean:.3f}" for name, size in sizes.items()},
+        "is_start_kept": sizes[ZEROS].mean < SCALE / 4 and sizes[CONSTANT].mean > 3 / 4 * SCALE,
+    }
+    statements = (f"Zero is no worse than {NAMES[CONSTANT]}", "Zero is no worse than random biases")
+    rows = [
+        [*text_cells(group.label), val, mean_cell(group.summary("metrics", "val_loss"), 3), test, mean_cell(size, 3)]
+        for group, size in zip(groups.values(), sizes.values(), strict=True)
+        for val, test in [accuracy_cells(group)]
     ]
-    done = [group for group in groups.values() if group.runs]
-    others = [group for group in done if group is not groups[ZEROS]]
-    if not groups[ZEROS].runs or not others:
-        without = "another start" if groups[ZEROS].runs else groups[ZEROS].label
-        return Answer([" ".join([*lost, f"No run with {without} was completed: nothing to compare."])], tables=[table])
-    pairs = compare_pairs([(groups[ZEROS], other) for other in others])
-    sentences = [join_sentences(*lost, *map(describe_pair, pairs)), _describe_bounds(pairs)]
+    headings = ["start", "validation accuracy, %", "validation loss", "test accuracy †, %", "size at the end"]
+    note = "Size: root of the mean square of the hidden layers' biases at the best epoch."
     return Answer(
-        [sentence for sentence in sentences if sentence],
-        all_hold(*(loses_nothing(pair.difference, pair.p) for pair in pairs)),
-        [_plot(pairs, sizes), plot_curves(done, "loss", "2", SEE_CURVES)],
-        [table],
+        figures,
+        [Claim(statement, [one]) for statement, one in zip(statements, contrasts, strict=True)],
+        _plot(
+            [(one, groups[ZEROS], groups[name]) for one, name in zip(contrasts, (CONSTANT, NORMAL), strict=True)],
+            by_layer,
+        ),
+        [("The three starts", Table(headings, rows, note))],
     )
 
 
-def _describe_bounds(pairs: Sequence[Pair]) -> str:
-    """What the intervals leave room for, where none of them is without room."""
-    tested = [pair.difference for pair in pairs if pair.is_tested]
-    most = max((between.half_width - between.mean for between in tested), default=0.0)
-    if most <= 0 or any(loses_nothing(pair.difference, pair.p) is False for pair in pairs):
-        return ""
-    n = min(len(group.runs) for pair in pairs for group in (pair.first, pair.second))
-    so = "zero does no harm" if most <= SMALL else f"{format_seeds(n)} cannot show that zero does no harm"
-    return (
-        f"The 95 % intervals leave room for another start to be up to {100 * most:.1f} points better; up to "
-        f"{100 * SMALL:.0f} point is called harmless here, so {so}."
-    )
-
-
-def _describe_trained_biases(by_seed: Mapping[str, Sequence[float]]) -> str:
-    """What training has made of zeros."""
-    if not by_seed:
-        return ""
-    size = interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])
-    return (
-        f"Training moves the biases: those that began at zero have a size of {format_mean(size, 3)} at the best epoch "
-        f"(root of the mean square over all hidden layers); the other starts began with {SCALE}."
-    )
+def _size(by_seed: Mapping[str, Sequence[float]]) -> Interval:
+    """Of all hidden layers together."""
+    return interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])
 
 
 def _groups(evidence: Evidence) -> dict[str, Group]:
@@ -138,51 +99,38 @@ def _groups(evidence: Evidence) -> dict[str, Group]:
     }
 
 
-def _plot(pairs: Sequence[Pair], sizes: Measured) -> Plot:
+def _plot(compared: Sequence[tuple[Contrast, Group, Group]], by_layer: Measured) -> Plot:
     """Differences seed by seed with their intervals, and the size of biases at the end by layer."""
-    with canvas(8.6, 3.6, columns=2) as (figure, (left, right)):
+    with canvas(8.6, 3.0, columns=2) as (figure, (left, right)):
         left.axvline(0, **REFERENCE)
-        for i, pair in enumerate(pairs):
-            ours, theirs = (group.of("metrics", "val_acc") for group in (pair.first, pair.second))
-            each = [100 * (theirs[seed] - ours[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-            half = 100 * pair.difference.half_width
-            style = {**marked(i + 1, markersize=7), "capsize": 4, "linestyle": ""}
-            left.errorbar(-100 * pair.difference.mean, i, xerr=None if isnan(half) else half, **style)
+        for i, (one, zeros, other) in enumerate(compared):
+            ours, theirs = (group.of("metrics", "val_acc") for group in (other, zeros))
+            each = [100 * (ours[seed] - theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+            if all(map(isfinite, one.alone)):
+                left.plot([-end for end in one.alone], [i, i], color=marked(i + 1)["color"], linewidth=2)
+            left.plot([-one.mean], [i], **marked(i + 1, markersize=7))
             left.plot(each, [i + 0.2] * len(each), "|", color="#333333", markersize=9)
-        left.set_yticks(range(len(pairs)), [pair.second.label.partition(" (")[0] for pair in pairs])
-        left.set_ylim(len(pairs) - 0.4, -0.6)
+        left.set_yticks(range(len(compared)), [other.label.partition(",")[0] for _, _, other in compared])
+        left.set_ylim(len(compared) - 0.4, -0.6)
         left.grid(axis="y", visible=False)
-        left.set_xlabel("points of accuracy ahead of a bias of zero")
-        for i, (name, by_seed) in enumerate(sizes.items()):
-            if by_seed:
-                draw_by_layer(right, np.mean([*by_seed.values()], axis=0), **marked(i), label=NAMES[name])
+        left.set_xlabel("points of accuracy ahead of zero")
+        for i, (name, by_seed) in enumerate(by_layer.items()):
+            draw_by_layer(right, np.mean([*by_seed.values()], axis=0), **marked(i), label=NAMES[name])
         right.set_ylim(bottom=0)
-        right.set_ylabel("size of the biases")
+        right.set_ylabel("size of the biases at the end")
         legend_below(figure, right)
-        return Plot(
-            "2_differences",
-            "What the start of the biases changes",
-            "Left: difference in validation accuracy to a bias of zero, mean with its 95 % interval (Student's t, "
-            "paired by seed: the same weights and batches), and each seed as a tick. See how far to the right of the "
-            "dashed line an interval reaches: so much better a start may be. Right: root of the mean square of each "
-            "layer's biases at the best epoch, mean over the seeds. See whether the starts still differ. "
-            f"{_describe_trained_biases(sizes.get(ZEROS, {}))}".strip(),
-            *render(figure),
-        )
+        caption = "Left: mean and 95 % interval, each tick a seed. Right: means over the seeds, layer by layer."
+        return Plot("2_biases", "What the start of the biases changes", caption, *render(figure))
 
 
 SECTION = Section(
     "2",
     "2",
-    "2. Biases that begin at zero",
-    "Is it in order to begin with all biases zero, or is a small constant or a random number better?",
-    "Zero is fine. Random biases are fine, too: it makes little difference.",
+    "2. Biases that start at zero",
+    "Can all biases start at zero, or is a small constant or a random number better?",
+    "",
     answer,
     [SWEEP],
     [Measurement(AT_THE_END, measure)],
-    (
-        "7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs are compared where they "
-        "have settled; six seeds. Zero does no harm where no other start is better by more than the noise, and the 95 "
-        f"% intervals have no room for more than {100 * SMALL:.0f} point, a margin that is a choice.",
-    ),
+    ("7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs have settled at their end.",),
 )

@@ -3,7 +3,7 @@
 Shallow networks with either are trained on images of one class or on pairs of two. Axes: N images, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,39 +13,28 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from exercise.claims import Claim, all_claims_hold, describe_claims
-from exercise.formatting import (
-    SMALL,
-    describe_difference,
-    describe_test,
-    format_amount,
-    format_difference,
-    format_seeds,
-    holds,
-    loses_nothing,
-    text_cells,
-    verdict,
-)
-from exercise.questions.activations.trained import ALL
+from exercise.contrast import POINTS, Claim, contrast_values, judge
+from exercise.formatting import mean_cell, text_cells
+from exercise.questions.activations.trained import OTHERS
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from trainlab import derive_seed, generator, load_data
 from trainlab.data import ImageData
 from trainlab.models import MLP, ImageNetwork, image_network
 from trainlab.report import COLORS, Cell, Plot, Table, canvas, legend_below, render
-from trainlab.statistics import difference, interval
+from trainlab.statistics import interval
 
 HEADS = ("softmax", "logistic")
 LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
-SEEDS, EPOCHS, QUICK_IMAGES = (1, 2, 3), 2, 1000
+SEEDS, EPOCHS, QUICK_IMAGES = tuple(range(1, 11)), 2, 1000
 BINS = 40
 HIGHEST_SUM = 4.0  # of the histogram; what is above counts in its last bin
 _COLORS = {"softmax": COLORS[1], "logistic": COLORS[0]}
 _NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
-Values = dict[int, float]
+Values = Mapping[int, float]
 _ROWS = (
-    ("one class an image", "accuracy", "accuracy, %", 1),
+    ("one class an image", "accuracy", "validation accuracy, %", 1),
     ("one class an image", "sum", "sum of the probabilities", 2),
     ("two classes an image", "both", "both above one half, %", 1),
     ("two classes an image", "exactly", "these two and no others above one half, %", 1),
@@ -133,7 +122,7 @@ def measure(evidence: Evidence, paired: bool) -> Measured:
         evidence: with a run that names the images.
         paired: of pairs of images side by side, both of whose classes are right, and not of images of one class each.
     """
-    runs = [run for run in evidence.runs(ALL) if run.is_completed]
+    runs = [run for run in evidence.runs(OTHERS) if run.is_completed]
     if not runs:
         raise NotAvailable("no run was completed that would name the images")
     data = load_data(runs[0])
@@ -191,90 +180,52 @@ def _histograms(found: Tensor, examples: Examples, repeats: int) -> dict[str, li
 def answer(evidence: Evidence) -> Answer:
     """Which outputs for what, by the figures."""
     one, two = evidence.measured(EXCLUSIVE), evidence.measured(SEVERAL)
-    accuracy, sums = _values(one, "accuracy"), _values(one, "sum")
-    low, high = (interval([*_values(one, name)["logistic"].values()]).mean for name in ("low", "high"))
-    logistic_sum = format_amount(interval([*sums["logistic"].values()]), "", 2)
-    both, top = _values(two, "both"), _values(two, "top")
+    accuracy, top = _values(one, "accuracy"), _values(two, "top")
     found = claims(accuracy, top)
-    softmax, logistic = ((_NAMES[head], accuracy[head]) for head in HEADS)
-    return Answer(
-        [describe_claims(found)],
-        all_claims_hold(found),
-        [plot_outputs(one, two)],
-        [("Both outputs for both tasks", _table(one, two))],
-        [
-            f"{describe_difference('Exclusive classes: validation accuracy', softmax, logistic)} The probabilities of "
-            f"a softmax add up to one by definition. Those of logistic outputs add up to {logistic_sum} in the mean "
-            f"over the images; for nine images in ten the sum lies between {low:.2f} and {high:.2f}.",
-            f"Two right classes: {two_most_probable(top)} Both right classes get a probability of more than one half "
-            f"in {share(both['logistic'])} of the pairs with logistic outputs. With softmax they never can: two "
-            "shares of one are not both more than half of it.",
-        ],
-    )
+    low, high = (_mean(_values(one, name)["logistic"], 1) for name in ("low", "high"))
+    figures = {
+        **{f"{head}_acc": f"{_mean(accuracy[head], 1)} %" for head in HEADS},
+        **{f"{head}_top": f"{_mean(top[head], 1)} %" for head in HEADS},
+        "both": f"{_mean(_values(two, 'both')['logistic'], 1)} %",
+        **{"low": low, "high": high},
+        "ranks": found[-1].verdict,
+    }
+    return Answer(figures, found, plot_outputs(one, two), [("Both outputs for both tasks", _table(one, two))])
 
 
-def claims(accuracy: dict[str, Values], top: dict[str, Values]) -> list[Claim]:
+def claims(accuracy: Mapping[str, Values], top: Mapping[str, Values]) -> list[Claim]:
     """That softmax loses nothing for exclusive classes, and that logistic outputs rank two right classes higher.
 
     Whether both of two classes get more than one half proves nothing: with softmax it is impossible by arithmetic.
     """
-    shares, ranks = (
-        {head: {seed: value / 100 for seed, value in of.items()} for head, of in values.items()}
-        for values in (accuracy, top)
+    softmax, logistic = ([(_NAMES[head], of[head]) for of in (accuracy, top)] for head in HEADS)
+    exclusive, several = judge(
+        [
+            contrast_values(softmax[0], logistic[0], "not lower", "validation accuracy", POINTS),
+            contrast_values(logistic[1], softmax[1], "higher", "pairs with the right two on top, %", POINTS),
+        ]
     )
-    exclusive_classes = difference(shares["softmax"], shares["logistic"])
-    two_classes = difference(ranks["logistic"], ranks["softmax"])
     return [
-        Claim(
-            "softmax loses no accuracy where classes exclude each other",
-            f"{format_difference(exclusive_classes)} points compared with logistic outputs",
-            loses_nothing(exclusive_classes),
-        ),
-        Claim(
-            "logistic outputs find two right classes more often",
-            f"{format_difference(two_classes)} points compared with softmax",
-            holds(verdict(two_classes), "higher"),
-        ),
+        Claim("Softmax loses no accuracy where classes exclude each other", [exclusive]),
+        Claim("Logistic outputs find two right classes more often", [several]),
     ]
-
-
-def two_most_probable(top: dict[str, Values]) -> str:
-    """How often the two most probable classes are the two right ones, with logistic outputs compared with softmax."""
-    between = difference(top["logistic"], top["softmax"])
-    found = verdict(between)
-    what = "how often the two most probable classes are the two right ones"
-    if found == "unknown":
-        means = " and ".join(f"{interval([*top[head].values()]).mean:.1f} %" for head in HEADS)
-        return f"{what} ({means} with softmax and logistic outputs) cannot be compared: {between.reason}."
-    by = f"{abs(between.mean):.1f} ± {between.half_width:.1f} points"
-    how = describe_test(between)
-    if found == "not distinguishable":
-        return f"{what} differs by {by} between softmax and logistic outputs: no difference shown ({how})."
-    more = "more" if found == "higher" else "less"
-    return f"the two most probable classes are the two right ones {more} often with logistic outputs, by {by} ({how})."
-
-
-def share(values: Values) -> str:
-    """ "5.1 ± 0.3 % (3 seeds)"; of values that are all zero "none"."""
-    if not any(values.values()):
-        return f"none ({format_seeds(len(values))})"
-    return format_amount(interval([*values.values()]), "%", 1)
 
 
 def _values(found: Measured, name: str) -> dict[str, Values]:
     return {head: {int(seed): value for seed, value in of.items()} for head, of in found["figures"][name].items()}
 
 
+def _mean(values: Values, digits: int) -> str:
+    return f"{interval([*values.values()]).mean:.{digits}f}"
+
+
 def _table(one: Measured, two: Measured) -> Table:
     rows: list[list[Cell]] = []
     for task, name, figure, digits in _ROWS:
         values = _values(one if name in one["figures"] else two, name)
-        means = [interval([*values[head].values()]) for head in HEADS]
-        rows.append([*text_cells(task, figure), *((format_amount(mean, "", digits), mean.mean) for mean in means)])
-    note = (
-        f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation. By arithmetic the sum of a "
-        "softmax is one, and no two of its probabilities are above one half."
-    )
+        means = [mean_cell(interval([*values[head].values()]), digits) for head in HEADS]
+        rows.append([*text_cells(task, figure), *means])
+    note = f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation."
     return Table(["task", "figure", *(_NAMES[head] for head in HEADS)], rows, note)
 
 
@@ -304,9 +255,7 @@ def plot_outputs(one: Measured, two: Measured) -> Plot:
         return Plot(
             "4_outputs",
             "What the outputs say",
-            "Left and middle: a softmax adds up to one by definition, also where two classes are there; see whether "
-            "logistic outputs add up to as many as there are (dashed). Right: the less probable one of the two right "
-            "classes, which a softmax cannot put above one half; see how often logistic outputs do.",
+            "Dashed: the number of classes that are there, and one half, which a softmax cannot exceed for both.",
             *render(figure),
         )
 
@@ -316,20 +265,16 @@ SECTION = Section(
     "4",
     "4. Softmax or logistic outputs?",
     "Which outputs where an image has one of several classes, and which where several are right at once?",
-    "Softmax where classes exclude each other, since its probabilities add up to one. Logistic outputs, each by "
-    "itself, where several classes can be right at once.",
+    "",
     answer,
-    [ALL],
-    [Measurement(EXCLUSIVE, partial(measure, paired=False)), Measurement(SEVERAL, partial(measure, paired=True))],
+    [OTHERS],
     [
-        "A network of two hidden layers of 100 units, SELU, two epochs of Nadam at one learning rate for all. Two "
-        "classes at once: two images of different classes side by side, 32 x 64 pixels, the target of softmax one "
-        "half for each. Logistic outputs are trained by binary cross-entropy, summed over the classes.",
-        "The verdict rests on what could come out either way: that softmax loses no accuracy for exclusive classes "
-        f"(no loss is clear, and the 95 % interval has no room for one of more than {100 * SMALL:.0f} point), and "
-        "that with logistic outputs the two right classes are more often the two most probable ones.",
-        "The first command alone makes the networks of this section, after those of the activations, since it reads "
-        "the images, and which of them are held out, from one of their checkpoints. The second command trains just "
-        "those other networks, and none of this section's.",
+        Measurement(EXCLUSIVE, partial(measure, paired=False), minutes=1),
+        Measurement(SEVERAL, partial(measure, paired=True), minutes=2),
+    ],
+    [
+        "A network of two hidden layers of 100 units, SELU, two epochs of Nadam. Two classes at once: two images of "
+        "different classes side by side, 32 x 64 pixels, the target of softmax one half for each. Logistic outputs are "
+        "trained by binary cross-entropy, summed over the classes. The exercise itself trains these networks.",
     ],
 )
