@@ -74,16 +74,25 @@ class Contrast:
     @property
     def verdict(self) -> Verdict:
         """Whether the claim is confirmed; contradicted where a difference that matters is excluded."""
-        low, high, margin, direction = self._scale(self.low), self._scale(self.high), self._margin, self.direction
-        if direction in ("lower", "not higher"):
+        low, high, margin = self._scale(self.low), self._scale(self.high), self._margin
+        if self._sign < 0:
             low, high = -high, -low
-        if direction in ("higher", "lower"):
-            confirmed, contradicted = low > 0, high < margin
-        elif direction in ("not lower", "not higher"):
-            confirmed, contradicted = low > -margin, high < -margin
+        if self._marks:
+            confirmed, contradicted = low > self._marks[0], high < self._marks[1]
         else:
             confirmed, contradicted = -margin < low and high < margin, low > margin or high < -margin
         return "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.direction in ("lower", "not higher") else 1
+
+    @property
+    def _marks(self) -> tuple[float, float] | None:
+        """Above the first, times the sign, a claim is confirmed, below the second contradicted; None for equality."""
+        if self.direction in ("higher", "lower"):
+            return 0.0, self._margin
+        return (-self._margin, -self._margin) if self.direction.startswith("not ") else None
 
     @property
     def amount(self) -> str:
@@ -135,15 +144,8 @@ class Contrast:
         """Seeds that tell the mean, if it is the true one, from the nearest value at which the verdict is another."""
         if self.tested is None or self.tested.method == "none" or not all(self.closed):
             return None
-        mean, margin, direction = self._scale(self.mean), self._margin, self.direction
-        if direction in ("lower", "not higher"):
-            mean = -mean
-        if direction in ("higher", "lower"):
-            gap = max(mean, margin - mean)
-        elif direction in ("not lower", "not higher"):
-            gap = abs(mean + margin)
-        else:
-            gap = abs(margin - abs(mean))
+        mean, marks = self._sign * self._scale(self.mean), self._marks
+        gap = max(mean - marks[0], marks[1] - mean) if marks else abs(self._margin - abs(mean))
         return seeds_needed(gap, self.tested.error * math.sqrt(self.seeds), tests) if gap > 0 else None
 
 

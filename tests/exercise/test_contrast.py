@@ -145,7 +145,8 @@ def test_nothing_is_claimed_of_a_rate_at_the_end_of_its_range(tmp_path: Path):
     for folder in tmp_path.glob("elu,*"):
         result = Result.read(folder)
         assert result is not None
-        result.lr_search = {"method": "grid", "lr": 1e-5, "curve": {"lr": [1e-5, 1e-4], "loss": [1.0, 2.0]}}
+        curve = {"lr": [1e-5, 1e-4], "losses": [[1.0], [2.0]]}
+        result.lr_search = {"method": "grid", "lr": 1e-5, "rule": "r", "suggestions": {"r": 1e-5}, "curve": curve}
         result.write(folder)
     found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
     assert found.verdict == "undecided"

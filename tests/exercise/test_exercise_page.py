@@ -73,7 +73,7 @@ def test_the_table_of_comparisons_has_what_each_claims_and_what_is_in_the_way():
     alike = contrast_values(("a", [5.0, 5.1]), ("b", [4.0, 4.1]), "higher", "accuracy", 1.0)
     table = contrasts_table(judge([known, alike]))
     assert [cell[0] for cell in table.rows[0]] == [
-        *("a, b", "accuracy", "higher", "+1.1 (0.8 to 1.4) points", "3 seeds", "confirmed")
+        *("a, b", "accuracy", "higher", "+1.1 (0.9 to 1.3) points", "3 seeds", "confirmed")
     ]
     assert [cell[0] for cell in table.rows[1]][3:] == ["+1.0 points", "2 seeds", "undecided"]
     assert table.note == "no spread to measure the noise with."

@@ -56,7 +56,8 @@ def test_a_rate_may_lie_at_the_end_of_its_range(
     for seed in (1, 2):
         result = Result.read(tmp_path / "searched" / str(seed))
         assert result
-        result.lr_search = {"method": "grid", "lr": lr, "curve": {"lr": [1e-4, 1e-3, 1e-2], "losses": [[2.0]] * 3}}
+        curve = {"lr": [1e-4, 1e-3, 1e-2], "losses": [[2.0], [1.0], [1.5]]}
+        result.lr_search = {"method": "grid", "lr": lr, "rule": "r", "suggestions": {"r": lr}, "curve": curve}
         result.write(tmp_path / "searched" / str(seed))
     (found,) = group_runs(find_runs([tmp_path / "searched"]))
     assert outcomes.rate_of(found) == lr and outcomes.is_at_an_end(found) is at_an_end

@@ -52,7 +52,7 @@ def test_each_is_compared_with_the_part_that_it_varies(
     assert "a rate of 0.5" in text_of(variants.SECTION, answer)
     ((_, table),) = answer.tables
     by_name = {row[0][0]: [cell[0] for cell in row] for row in table.rows}
-    assert by_name["Swish"][1] == "ELU" and by_name["Swish"][-1] == "1.49 times (1.45 to 1.54)"
+    assert by_name["Swish"][1] == "ELU" and by_name["Swish"][-1] == "1.49 times (1.46 to 1.53)"
     assert by_name["batch norm, input too"][1] == "batch norm" and by_name["batch norm, input too"][-1] == "no figure"
 
 
