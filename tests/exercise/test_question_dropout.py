@@ -1,4 +1,4 @@
-"""Question 7: the words that follow from times and epochs which are made up."""
+"""Question 7 from times and epochs that are made up."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,28 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from exercise.formatting import format_ratio
 from exercise.questions import dropout
 from exercise.step_costs import one_thread, random_batch, time_alternately, time_ratio, training_step
-from exercise.store import Evidence
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
-from trainlab.statistics import Ratio
+from exercise_texts import text_of, verdicts
 
 Leave = Callable[..., Path]
-EPOCHS = {0.0: (4, 4, 5), 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: (8, 9, 10)}
+SEEDS = range(1, 25)
 
 
 def around(value: float) -> list[float]:
-    """Three rounds whose mean logarithm is that of ``value``."""
-    return [value / 1.01, value, value * 1.01]
+    """Ten rounds whose mean logarithm is that of ``value``."""
+    return [value / 1.01, value * 1.01] * 5
 
 
-def taken(last: float, every: float) -> dict[str, list[float]]:
-    return {
-        "none": around(2.0)[::-1],
-        **{f"last, {kind}": around(2.0 * last) for kind in ("standard", "alpha")},
-        **{f"every, {kind}": around(2.0 * every) for kind in ("standard", "alpha")},
-    }
+def taken(last: float = 1.1, every: float = 2.0) -> dict[str, list[float]]:
+    of = {"none": 1.0, "last": last, "every": every}
+    return {name: around(2.0 * of[name.partition(",")[0]])[:: -1 if name == "none" else 1] for name in dropout.VARIANTS}
 
 
 def predicted(off: float = 1.0, last: Sequence[float] = (1.1, 2, 12), every: Sequence[float] = (1.2, 11, 110)):
@@ -42,174 +38,77 @@ def predicted(off: float = 1.0, last: Sequence[float] = (1.1, 2, 12), every: Seq
     return {"inference": inference, "mc_dropout": {**passes, **sampled}}
 
 
-def leave_rates(leave: Leave, epochs: dict[float, Sequence[int]] = EPOCHS, after: int = 2) -> None:
-    for rate, bests in epochs.items():
-        for seed, best in enumerate(bests, 1):
-            falls = [2.0 - 0.01 * i for i in range(best)]
-            losses = [*falls, *[falls[-1] + 0.1] * after]
-            accuracies = [0.4 + 0.001 * seed] * len(losses)
-            overrides = (f"model.dropout={rate}", f"seed={seed}")
-            leave(f"question_7/{rate},{seed}", losses, accuracies, seed=seed, overrides=overrides, dropout=rate)
+def leave_rates(leave: Leave, without: int = 4, half: int = 8, after: int = 2, status: str = "completed") -> None:
+    for rate, best in {0.0: without, 0.1: 5, 0.2: 6, 0.5: half}.items():
+        sweep = dropout.SWEEP if rate in (0.0, 0.5) else dropout.BETWEEN
+        for seed in SEEDS if sweep is dropout.SWEEP else (1, 2, 3):
+            epochs = best + (seed + round(10 * rate)) % 2
+            losses = [*[2.0 - 0.01 * i for i in range(epochs)], *[2.1] * after]
+            leave(
+                f"{sweep.name}/{rate},{seed}",
+                *(losses, [0.4 + 0.001 * (seed % 3)] * len(losses), seed),
+                overrides=(f"model.dropout={rate}", f"seed={seed}"),
+                status=status if rate == 0.5 else "completed",
+                dropout=rate,
+            )
 
 
 @pytest.fixture
 def evidence(tmp_path: Path) -> Evidence:
     found = Evidence(tmp_path, Setting())
-    found.keep(dropout.STEPS, taken(1.1, 2.0))
+    found.keep(dropout.STEPS, taken())
     found.keep(dropout.PREDICTIONS, predicted())
     return found
 
 
-def test_slower_free_and_cheaper_than_its_samples(leave: Leave, evidence: Evidence):
+def test_samples_that_share_work_are_cheaper_than_predictions(leave: Leave, evidence: Evidence):
     leave_rates(leave)
     found = dropout.answer(evidence)
-    # ten samples after the last layer cost two passes, not ten
-    assert found.agrees is False
-    (steps, usual), (epochs, cheap) = found.sentences, found.details
-    assert steps.startswith(
-        "With alpha dropout after the last hidden layer a training step takes 1.10 times (95 %: 1.05 to 1.16) as long "
-        "as without any dropout; with it after each of the 20 layers 2.00 times (95 %: 1.90 to 2.10), and with standard"
-    )
-    # 8/4, 9/4, 10/5: the cube root of 9 is 2.08
-    assert epochs.startswith("The lowest validation loss came after 9.0 ± 2.5 epochs with rate 0.5, after 4.3 ± 1.4 w")
-    assert (
-        ": 2.08 times (95 %: " in epochs
-        and "as many, more (3 seeds). Multiplied by the time of a step, that makes 2.29 times" in epochs
-    )
-    # epochs 2.08 times and steps 1.10 times: 1.92 to 2.73, which is within 1.41 to 2.83
-    claims = (
-        "training takes about twice as long (2.29 times (95 %: 1.92 to 2.73) the time to the lowest validation loss, "
-        "at a dropout rate of 0.5)",
-        "predictions take no longer (1.00 times (95 %: 0.95 to 1.05) as long with dropout that is off as without any; "
-        "up to 5 % more counts as none)",
-        "10 samples of MC dropout after every hidden layer take about 10 times as long as one prediction (11.00 times "
-        "(95 %: 10.47 to 11.56); about 10 is from 7.1 to 14.1)",
-        "10 samples of MC dropout after the last hidden layer take about 10 times as long as one prediction (2.00 "
-        "times (95 %: 1.90 to 2.10); about 10 is from 7.1 to 14.1)",
-    )
-    assert all(claim in usual for claim in claims)
-    assert "the samples share all layers before it, which are computed once; a loop over whole pred" in cheap
-    assert cheap.endswith(
-        "over 3 rounds, those of predictions over 3, those of MC dropout over 3, those of epochs over seeds."
-    )
-    assert [picture.name for picture in found.figures] == ["7_loss_by_epoch", "7_costs"]
-    assert "See after how many epochs each line is lowest" in found.figures[0].caption
-    (_, rates), (_, variants) = found.tables
-    assert [row[0][0] for row in rates.rows] == ["0", "0.1", "0.2", "0.5"]
-    assert [row[0][0] for row in variants.rows] == [
-        *("step, no dropout", "step, standard dropout after the last hidden layer"),
-        *("step, alpha dropout after the last hidden layer", "step, standard dropout after every hidden layer"),
-        *("step, alpha dropout after every hidden layer", "prediction, no dropout"),
-        *("prediction, dropout after the last hidden layer, off", "prediction, dropout after every hidden layer, off"),
-        *("MC dropout after the last hidden layer, 1 sample", "MC dropout after the last hidden layer, 10 samples"),
-        *("MC dropout after the last hidden layer, 100 samples", "MC dropout after every hidden layer, 1 sample"),
-        *("MC dropout after every hidden layer, 10 samples", "MC dropout after every hidden layer, 100 samples"),
-    ]
-    # 1.98, 2 and 2.02 ms: deviation 0.02, times 4.303 / sqrt(3)
-    assert [cell[0] for cell in variants.rows[0]] == ["step, no dropout", "2.00 ± 0.05", "3", "-"]
-
-
-AS_IT_SAYS = predicted(off=0.98, last=(1.1, 10.5, 101))
-NO_STEP = taken(1.0, 2.0)  # dropout after the last layer costs a step nothing
-
-
-def test_all_that_the_textbook_has(leave: Leave, evidence: Evidence):
-    leave_rates(leave)
-    evidence.keep(dropout.STEPS, NO_STEP)
-    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
-    found = dropout.answer(evidence)
-    # epochs 2, 2.25 and 2 times: 1.76 to 2.46; with steps of 0.95 to 1.05 times 1.74 to 2.48
-    assert found.details[0].endswith("2.08 times (95 %: 1.74 to 2.48) the time: about twofold.")
-    assert found.agrees is True
-    assert "samples share" not in found.details[1]
-
-
-def test_undecided_without_a_significant_difference_in_epochs(leave: Leave, evidence: Evidence):
-    leave_rates(leave, EPOCHS | {0.5: (3, 9, 4)})
-    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
-    found = dropout.answer(evidence)
-    assert found.agrees is None
-    assert "as many, no difference that these runs show (3 seeds)." in found.details[0]
-    assert found.details[0].endswith("the time: whether that is about twofold is not shown.")
+    assert verdicts(found) == ["confirmed", "confirmed", "confirmed", "contradicted"]
+    text = text_of(dropout.SECTION, found)
+    assert "A training step takes 1.10 times as long with dropout before the output layer and 2.00 times with" in text
+    assert "10 samples cost 2.00 times a prediction, 100 cost 12.00 times." in text
+    # epochs of 8 and 9 to 4 and 5, of opposite parity: mean log of 9/4 and 8/5 is that of 1.90, times 1.10
+    assert "8.5 to the lowest loss at a rate of 0.5, 4.5 without, which makes training 2.09 times as long" in text
+    rates, times = (table.rows for _, table in found.tables)
+    assert [row[0][0] for row in rates] == ["0", "0.1", "0.2", "0.5"]
+    assert len(times) == 5 + 3 + 6
 
 
 @pytest.mark.parametrize(
-    ("none", "half", "word"), [((8, 9, 10), (4, 4, 5), "fewer"), ((2, 2, 2), (11, 12, 13), "more")]
+    ("without", "half", "after", "wanted"),
+    [(4, 8, 2, "confirmed"), (8, 8, 2, "contradicted"), (2, 12, 2, "contradicted"), (4, 8, 0, "undecided")],
 )
-def test_far_from_twofold_contradicts_it(leave: Leave, evidence: Evidence, none, half, word: str):
-    leave_rates(leave, {0.0: none, 0.1: (5, 5, 6), 0.2: (6, 6, 7), 0.5: half})
-    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
+def test_whether_training_takes_twice_as_long(leave: Leave, evidence: Evidence, without, half, after, wanted: str):
+    leave_rates(leave, without, half, after)
     found = dropout.answer(evidence)
-    assert found.agrees is False
-    assert f"as many, {word} (3 seeds)." in found.details[0]
-    assert found.details[0].endswith("the time: not about twofold.")
+    assert verdicts(found)[0] == wanted
+    assert found.contrasts[0].note == ("a training ended at its lowest loss" if after == 0 else "")
+    text_of(dropout.SECTION, found)
+
+
+@pytest.mark.parametrize(("off", "wanted"), [(1.3, "contradicted"), (0.98, "confirmed"), (1.09, "undecided")])
+def test_whether_predictions_are_free(leave: Leave, evidence: Evidence, off: float, wanted: str):
+    leave_rates(leave)
+    evidence.keep(dropout.PREDICTIONS, predicted(off=off))
+    assert verdicts(dropout.answer(evidence))[1] == wanted
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "is_about"),
-    [
-        (1.5, 2.7, True),
-        (1.3, 2.7, None),
-        (1.5, 2.9, None),
-        (1.0, 1.4, False),  # below the root of two
-        (2.9, 4.0, False),  # above twice that
-        (float("nan"), float("nan"), None),
-    ],
+    ("ten", "wanted"), [(2.0, "contradicted"), (7.0, "confirmed"), (6.6, "undecided"), (16.0, "contradicted")]
 )
-def test_about_twofold_is_a_range(low: float, high: float, is_about: bool | None):
-    assert dropout.about(Ratio((low + high) / 2, low, high), 2) is is_about
-
-
-def test_a_training_that_ends_at_its_best_says_so(leave: Leave, evidence: Evidence):
-    leave_rates(leave, after=0)
-    evidence.keep(dropout.PREDICTIONS, AS_IT_SAYS)
+def test_whether_samples_cost_predictions(leave: Leave, evidence: Evidence, ten: float, wanted: str):
+    leave_rates(leave)
+    evidence.keep(dropout.PREDICTIONS, predicted(last=(1, ten, 100), every=(1, ten, 100)))
     found = dropout.answer(evidence)
-    assert "(the training ended before it rose again with rate 0.5 and no dropout)" in found.details[0]
-    assert "the time" not in found.details[0] and found.agrees is None
-    assert (
-        "training takes about twice as long (no time to the lowest validation loss can be given)" in found.sentences[1]
-    )
+    assert verdicts(found)[2:] == [wanted] * 2
+    assert ("Unless the noise comes last" in text_of(dropout.SECTION, found)) is (wanted == "contradicted")
 
 
-def test_equal_ratios_claim_nothing(leave: Leave, evidence: Evidence):
-    leave_rates(leave, EPOCHS | {0.0: (4, 4, 4), 0.5: (8, 8, 8)})
-    assert "2.00 times as many, nothing can be claimed (3 seeds)." in dropout.answer(evidence).details[0]
-
-
-def test_runs_that_diverged(leave: Leave, evidence: Evidence):
-    leave_rates(leave, {rate: epochs for rate, epochs in EPOCHS.items() if rate < 0.5})
-    for seed in (1, 2, 3):
-        overrides = ("model.dropout=0.5", f"seed={seed}")
-        leave(f"question_7/x{seed}", [2.3], [0.1], seed=seed, status="diverged", overrides=overrides, dropout=0.5)
-    found = dropout.answer(evidence)
-    assert found.details[0] == "No run with rate 0.5 was completed, so epochs cannot be compared."
-    assert found.agrees is False  # since samples share work
-
-
-NO_TIME = Ratio(float("nan"), float("nan"), float("nan"))
-
-
-@pytest.mark.parametrize(("off", "free"), [(1.2, False), (0.98, True), (1.04, None)])
-def test_whether_predictions_are_free(off: float, free: bool | None):
-    """Three rounds a percent apart, each against others in another order: an interval of about 5 % to each side."""
-    inference = predicted(off=off)["inference"]
-    assert dropout.is_free(inference) is free
-    claim = dropout.claims(NO_TIME, inference, predicted()["mc_dropout"])[1]
-    assert claim.holds is free
-    assert claim.figures.startswith(f"{off:.2f} times (95 %: ")
-
-
-@pytest.mark.parametrize(("ten", "holds"), [(2.0, False), (10.0, True), (7.8, True), (7.2, None), (20.0, False)])
-def test_whether_samples_cost_passes(ten: float, holds: bool | None):
-    found = predicted(last=(1, ten, 100), every=(1, ten, 100))
-    *_, last, every = dropout.claims(NO_TIME, found["inference"], found["mc_dropout"])
-    assert (
-        last.statement
-        == "10 samples of MC dropout after the last hidden layer take about 10 times as long as one prediction"
-    )
-    assert "after every hidden layer" in every.statement
-    assert last.holds is every.holds is holds
-    assert bool(dropout.why_cheap(found["mc_dropout"])) is (ten == 2.0)
+def test_there_is_no_answer_where_all_runs_of_a_rate_diverged(leave: Leave, evidence: Evidence):
+    leave_rates(leave, status="diverged")
+    with pytest.raises(NotAvailable, match=r"dropout 0\.5: no run was completed"):
+        dropout.answer(evidence)
 
 
 def test_actions_take_turns_the_shortest_of_each_counts_and_the_first_round_does_not():
@@ -236,13 +135,6 @@ def test_one_thread_and_then_as_many_as_before():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
-
-
-def test_words_for_ratios():
-    nan = float("nan")
-    assert format_ratio(Ratio(1.4321, 1.4, 1.5)) == "1.43 times (95 %: 1.40 to 1.50)"
-    assert format_ratio(Ratio(2.0, nan, nan)) == "2.00 times"
-    assert format_ratio(Ratio(nan, nan, nan)) == "an unknown number of times"
 
 
 @pytest.mark.slow

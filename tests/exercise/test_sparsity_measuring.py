@@ -1,16 +1,40 @@
-"""Measurements of question 6 on runs that were trained, at tiny size."""
+"""Bytes of tensors by hand, and the measurements of question 6 on runs that were trained, at tiny size."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from exercise.questions.sparsity import measuring as m
-from exercise.questions.sparsity.points import points_of
-from exercise.questions.sparsity.sections import answer
+from exercise.questions.sparsity.methods import round_weight
+from exercise.questions.sparsity.sections import answer, points_of
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from trainlab import load_data, load_network
+
+
+def matrix(zeros: int) -> torch.Tensor:
+    """100 x 100, with so many zeros; not what 8 bits stand for."""
+    weights = torch.rand(10_000, generator=torch.Generator().manual_seed(0)) + 0.1
+    weights[:zeros] = 0
+    return weights.view(100, 100)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "size"),
+    [
+        (matrix(0), 40_000),
+        (matrix(5_000), 1_250 + 5_000 * 4),  # a bit each
+        (matrix(9_900), 400 + 100 * 6),  # rows of columns and values
+        (round_weight(matrix(0)), 10_000 + 200),
+        (round_weight(matrix(9_900)), 400 + 100 * 3 + 200),
+        (torch.ones(7), 28),
+        (torch.tensor(3), 8),
+    ],
+)
+def test_a_tensor_takes_the_smallest_form(tensor: torch.Tensor, size: int):
+    assert m.stored_bytes(tensor) == size
 
 
 @pytest.fixture
@@ -26,24 +50,25 @@ def evidence(train: Any, tmp_path: Path) -> Evidence:
 
 @pytest.mark.slow
 def test_every_method_is_measured_for_every_seed(evidence: Evidence):
-    points = {(point.method, point.setting): point for point in points_of(evidence)}
+    points = points_of(evidence)
     assert {method for method, _ in points} == {
-        *(m.DENSE, m.PLAIN, m.TUNED, m.L1, m.SCHEDULE, m.LOW_RANK, m.ACTIVE, m.INT8, m.TUNED_INT8),
-        *(m.TAUGHT, m.UNTAUGHT),
+        *(m.DENSE, m.INT8, m.ZEROED, m.TUNED, m.TUNED_INT8, m.L1, m.GRADUAL, m.LOW_RANK, m.ACTIVE, m.TAUGHT),
+        m.UNTAUGHT,
     }
-    assert all(point.seeds.keys() == {1, 2} for point in points.values())
+    assert all(point.of("val_acc").keys() == {1, 2} for point in points.values())
     dense, pruned = points[m.DENSE, m.AS_TRAINED], points[m.TUNED, "90 %"]
     for seed, run in evidence.group(m.START).runs.items():
-        assert run.result is not None
         # of the network that the run itself tested
         assert dense.of("val_acc")[seed] == pytest.approx(run.result.metrics["val_acc"])
         assert dense.of("test_acc")[seed] == pytest.approx(run.result.metrics["test_acc"])
     weights = 3072 * 16 + 2 * 16 * 16 + 16 * 10
-    assert dense.summary("weights").mean == weights and dense.summary("zeros").mean == 0
-    assert dense.summary("bytes").mean > 4 * weights
-    assert pruned.summary("zeros").mean == pytest.approx(0.9, abs=1 / weights)
-    assert pruned.summary("bytes").mean < 0.25 * dense.summary("bytes").mean
-    assert answer(evidence).figures
+    assert dense.summary("weights", 1).mean == weights and dense.summary("zeros").mean == 0
+    width = points[m.TAUGHT, "width 50"].summary("weights", 1).mean
+    assert width == points[m.UNTAUGHT, "width 50"].summary("weights", 1).mean == 3072 * 50 + 2 * 50 * 50 + 50 * 10
+    assert pruned.summary("zeros", 1).mean == pytest.approx(0.9, abs=1 / weights)
+    l1 = [point.of("zeros") for (method, _), point in points.items() if method == m.L1]
+    assert points[m.ZEROED, m.AS_L1].of("zeros") == points[m.TUNED, m.AS_L1].of("zeros") == l1[-1]
+    assert len(answer(evidence).claims) == 6
 
 
 def test_a_network_whose_weights_are_not_finite_has_no_figures(train: Any, tmp_path: Path):

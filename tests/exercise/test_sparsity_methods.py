@@ -1,13 +1,11 @@
 """Methods of question 6 on small networks: what they must do whatever the data."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
-from exercise.questions.sparsity import fine_tuning, methods
-from exercise.questions.sparsity.fine_tuning import Plan, fine_tune, linear_layers
+from exercise.questions.sparsity import methods
+from exercise.questions.sparsity.methods import Plan, fine_tune, linear_layers
 from trainlab.data.shapes import Shapes
 from trainlab.models import MLP, image_network
 
@@ -102,59 +100,20 @@ def test_more_l1_gives_more_zeros_among_weights_alone(data: Shapes):
     assert all((layer.weight != 0).all() for layer in more.modules() if isinstance(layer, nn.BatchNorm1d))
 
 
-def test_the_amounts_of_the_schedule_come_to_the_share():
-    for share in (0.5, 0.9, 0.98):
-        for epochs in (2, 3, 10):
-            left = 1.0
-            amounts = [fine_tuning.cubic(share, epochs)(epoch) for epoch in range(epochs)]
-            for amount in amounts:
-                left *= 1 - amount
-            assert 1 - left == pytest.approx(share)
-            assert amounts[-1] == 0 and all(0 < amount <= 1 for amount in amounts[:-1])
+def test_the_schedule_of_gradual_pruning_is_cubic_and_ends_before_the_training():
+    assert methods.gone(0.9, 0.0) == 0 and methods.gone(0.9, methods.GROWTH) == methods.gone(0.9, 1.0) == 0.9
+    assert methods.gone(0.8, methods.GROWTH / 2) == pytest.approx(0.8 * 7 / 8)  # half of the time: 1 - 1/8 of it
 
 
-def test_the_callback_prunes_each_layer_and_nothing_else(data: Shapes):
-    network, before = network_of(), network_of()
-    generator = torch.get_rng_state()
-    pruned = fine_tuning.prune_by_schedule(network, 0.9, data, PLAN)
-    for layer in linear_layers(pruned).values():
-        assert int((layer.weight == 0).sum()) == pytest.approx(0.9 * layer.weight.numel(), abs=2)  # rounded twice
-        assert list(dict(layer.named_parameters())) in (["weight"], ["weight", "bias"], ["bias", "weight"])
-        assert layer.bias is None or (layer.bias != 0).all()
-    assert pruned.state_dict().keys() == network.state_dict().keys()
-    assert states_equal(network, before)
-    assert torch.equal(torch.get_rng_state(), generator)
-    assert states_equal(pruned, fine_tuning.prune_by_schedule(network, 0.9, data, PLAN))
-
-
-def test_a_checkpoint_of_a_slurm_job_that_lies_about_is_not_loaded(
-    data: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"of another job")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SLURM_NTASKS", "1")
-    network = network_of()
-    with pytest.MonkeyPatch.context() as without:
-        without.delenv("SLURM_NTASKS")
-        expected = fine_tuning.prune_by_schedule(network, 0.5, data, Plan(1, 2, 1e-2))
-    assert states_equal(fine_tuning.prune_by_schedule(network, 0.5, data, Plan(1, 2, 1e-2)), expected)
-
-
-def test_the_callback_trains_as_fine_tuning_does_until_it_prunes(data: Shapes):
-    network, plan = network_of(), Plan(1, 3, 1e-2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fine_tuning, "cubic", lambda share, epochs: lambda epoch: 0.0)
-        pruned = fine_tuning.prune_by_schedule(network, 0.9, data, plan)
-    for name, theirs in fine_tune(network, data, plan).state_dict().items():
-        # Adam over one vector and over each tensor rounds otherwise
-        torch.testing.assert_close(pruned.state_dict()[name], theirs, rtol=0, atol=1e-5)
-
-
-def test_what_the_callback_leaves_was_trained_on_and_not_reset(data: Shapes):
-    network = network_of()
-    pruned = fine_tuning.prune_by_schedule(network, 0.5, data, PLAN)
-    start, end = (linear_layers(which)["module.linear_1"].weight for which in (network, pruned))
-    assert not (end == start)[end != 0].any()
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_gradual_pruning_ends_at_the_share_and_zeros_stay(data: Shapes, share: float, monkeypatch: pytest.MonkeyPatch):
+    network, counts = network_of(), list[int]()
+    apply = methods.apply_masks
+    monkeypatch.setattr(methods, "apply_masks", lambda of, kept: (apply(of, kept), counts.append(zeros(of)))[0])
+    pruned = methods.prune_gradually(network, share, data, PLAN)
+    assert zeros(pruned) == round(share * count(network))
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+    assert states_equal(pruned, methods.prune_gradually(network, share, data, PLAN))
 
 
 def test_factors_of_full_rank_are_the_layer_and_of_less_its_best_approximation():
@@ -190,15 +149,16 @@ def test_elu_puts_out_no_zeros_relu_some_and_the_penalty_more(data: Shapes):
     assert not any(module._forward_hooks for module in sparse.modules())
 
 
-def test_int8_is_within_half_a_step_of_each_row_and_the_largest_is_127():
+def test_int8_is_within_half_a_step_of_each_row():
     network = network_of()
     small = methods.quantize(network)
     for name, layer in linear_layers(network).items():
         scales = methods.row_scales(layer.weight.detach())
-        error = (linear_layers(small)[name].weight - layer.weight).abs().detach()
+        steps = linear_layers(small)[name].weight.detach() / scales
+        torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-4)  # a product and a division in float32
+        assert (steps.abs().amax(1).round() == 127).all()
         # a scale is off by up to 1 / 512, which moves the largest weights, 127 steps, by a quarter of a step
-        assert (error <= 0.75 * scales).all()
-        assert (methods.quantize_weight(layer.weight.detach(), scales).abs().amax(1) == 127).all()
+        assert ((linear_layers(small)[name].weight - layer.weight).abs() <= 0.75 * scales).all()
     assert states_equal(methods.quantize(small), small)
 
 
@@ -216,17 +176,9 @@ def test_the_distillation_loss_is_hintons():
     torch.testing.assert_close(methods.distillation_loss(logits, soft, labels), by_hand)
 
 
-def test_a_student_is_narrower_scales_like_its_teacher_and_learns_from_it(data: Shapes):
-    model = {"_target_": "trainlab.models.MLP", "seed": 1, "depth": 2, "width": 8}
-    model |= {"standardize": True, "batch_norm": True}
-    settings = {f"model.{key}": value for key, value in model.items()}
-    teacher = network_of(standardize=True)
-    teacher.scaling.set_statistics(torch.full((3, 32, 32), 100.0), torch.full((3, 32, 32), 50.0))
-    student = methods.make_student(settings, (3, 32, 32), teacher, 4)
-    assert linear_layers(student)["module.linear_2"].weight.shape == (4, 4)
-    assert torch.equal(student.scaling.gain, teacher.scaling.gain)
-    learned = methods.train_student(student, teacher, data, LONG)
-    alone = fine_tune(student, data, LONG)
+def test_a_student_learns_from_its_teacher(data: Shapes):
+    teacher, student = network_of(), network_of(width=4)
+    learned, alone = methods.distill(student, teacher, data, LONG), fine_tune(student, data, LONG)
     images, _ = next(iter(data.val_dataloader()))
 
     def apart(network: nn.Module) -> float:

@@ -2,12 +2,12 @@
 
 from exercise.contrast import POINTS, Claim, contrast_values, judge
 from exercise.formatting import accuracy_cells, text_cells, with_label
-from exercise.plots import error_bar
+from exercise.plots import plot_curves
 from exercise.questions.mc_dropout import SAMPLES, answer_of, measure_mc_dropout
 from exercise.section import Answer, Measurement, Section
-from exercise.store import Evidence, Measured
+from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
-from trainlab.report import COLORS, Cell, Group, Plot, Table, canvas, format_epoch_seconds, legend_below, render
+from trainlab.report import Group, Table, format_epoch_seconds
 
 # Name, and test accuracy in % that the other solution reports, of one run.
 NETWORKS = {
@@ -33,6 +33,7 @@ def group(evidence: Evidence, experiment: str) -> Group:
 def answer(evidence: Evidence) -> Answer:
     """All four, compared with what is reported, and MC dropout of the last."""
     groups = {experiment: group(evidence, experiment) for experiment in NETWORKS}
+    require_completed(*groups.values())
     mc = answer_of(evidence.measured(MC), "cnn_mc")
     contrasts = []
     for key, of in groups.items():
@@ -40,51 +41,27 @@ def answer(evidence: Evidence) -> Answer:
         reported = (REPORTED, dict.fromkeys(tests, NETWORKS[key][1]))
         contrasts.append(contrast_values((of.label, tests), reported, "not lower", "test accuracy †", POINTS))
     claims = [Claim("They reach the accuracies that are reported", judge(contrasts)), *mc.claims]
-    tests = {key: f"{100 * of.summary('metrics', 'test_acc').mean:.1f} %" for key, of in groups.items()}
-    ours, theirs = (
-        [100 * of.summary("metrics", "test_acc").mean for of in groups.values()],
-        [of for _, of in NETWORKS.values()],
-    )
+    ours = [100 * of.summary("metrics", "test_acc").mean for of in groups.values()]
+    theirs = [of for _, of in NETWORKS.values()]
     figures = {
-        "tests": tests,
+        "tests": {key: f"{mean:.1f} %" for key, mean in zip(groups, ours, strict=True)},
         "reported": {key: f"{of} %" for key, (_, of) in NETWORKS.items()},
         "spread": f"{max(ours) - min(ours):.1f} points",
         "is_wider": max(ours) - min(ours) > max(theirs) - min(theirs),
         "mc": mc.figures,
     }
-    return Answer(figures, claims, plot(groups), [("The convolutional networks", table(groups)), *mc.tables])
+    plot = plot_curves([*groups.values()], "acc", "cnn")
+    return Answer(figures, claims, plot, [("The convolutional networks", table(groups)), *mc.tables])
 
 
 def table(groups: dict[str, Group]) -> Table:
     """One row per network."""
-    rows: list[list[Cell]] = []
+    rows = []
     for key, of in groups.items():
         lr, reported = of.settings["optim.lr"], NETWORKS[key][1]
         seconds = (format_epoch_seconds(of), of.summary("time", "epoch_s").mean)
         rows.append([*text_cells(of.label), (f"{lr:g}", lr), *accuracy_cells(of), (f"{reported}", reported), seconds])
     return Table(["network", "highest rate", "validation %", "test % †", "reported, test %", "s an epoch"], rows)
-
-
-def plot(groups: dict[str, Group]) -> Plot:
-    """Test accuracies, and those reported."""
-    with canvas(6.0, 2.2) as (figure, (axes,)):
-        for i, (key, of) in enumerate(groups.items()):
-            score = of.summary("metrics", "test_acc")
-            bar = error_bar(score)
-            spread = None if bar is None else 100 * bar
-            label = {"label": "here"} if not i else {}
-            axes.errorbar(100 * score.mean, i, xerr=spread, fmt="o", color=COLORS[0], capsize=4, **label)
-            axes.plot(NETWORKS[key][1], i, "x", color=COLORS[1], label="" if i else REPORTED)
-        axes.set_yticks(range(len(groups)), [of.label for of in groups.values()])
-        axes.invert_yaxis()
-        axes.set_xlabel("test accuracy †, %")
-        legend_below(figure, axes)
-        return Plot(
-            "cnn_tests",
-            "Here and reported",
-            "With 95 % intervals; of the reported ones there is one run.",
-            *render(figure),
-        )
 
 
 def measure_mc(evidence: Evidence) -> Measured:

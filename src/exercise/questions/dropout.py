@@ -14,12 +14,12 @@ from exercise.formatting import format_percent, mean_cell, text_cells, with_labe
 from exercise.plots import REFERENCE
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import CLOCK, one_thread, random_batch, time_alternately, training_step
-from exercise.store import Evidence, Measured
+from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep, experiments
 from trainlab.inference import mc_probabilities
 from trainlab.models import MLP, ImageNetwork, image_network
 from trainlab.report import COLORS, Group, Plot, Table, canvas, render
-from trainlab.statistics import interval
+from trainlab.statistics import Interval, interval
 
 RATE, BATCH, PREDICTED = 0.1, 128, 250
 NONE, PASS = "none", "one pass"
@@ -29,7 +29,7 @@ VARIANTS = {
     NONE: {},
     **{f"{w}, {k}": {"dropout": RATE, "dropout_after": w, "dropout_kind": k} for w in WHERE for k in KINDS},
 }
-SAMPLES, MC_SAMPLES = (1, 10, 100), 10
+SAMPLES = (1, 10, 100)
 RATES = (0.0, 0.1, 0.2, 0.5)
 # A third of the images and large batches, so that a training reaches its lowest validation loss in seconds.
 _GIVEN = (
@@ -113,84 +113,64 @@ def compare_epochs(group: Group, without: Group, scale: float = 1) -> Contrast:
     return replace(found, low=0.0, high=inf, tested=None, note="a training ended at its lowest loss")
 
 
-def compare_times(times: Times, name: str, base: str, direction: str = "equal", metric: str = "time") -> Contrast:
+def compare_times(label: str, times: Times, name: str, base: str, direction: str = "equal") -> Contrast:
     """What was timed over ``base``, round by round."""
-    return contrast_ratio((name, times[name]), (base, times[base]), direction, metric, counted="round")
+    other = "no dropout" if base.startswith(NONE) else "one prediction"
+    return contrast_ratio((label, times[name]), (other, times[base]), direction, "time", counted="round")
 
 
 def answer(evidence: Evidence) -> Answer:
     """In time a step, in epochs, and in predictions."""
     sweeps = dict(zip(RATES, (SWEEP, BETWEEN, BETWEEN, SWEEP), strict=True))
-    groups = {
-        rate: with_label(evidence.group(sweep, model__dropout=rate), f"dropout {rate:g}")
-        for rate, sweep in sweeps.items()
-    }
+    groups = {r: with_label(evidence.group(of, model__dropout=r), f"dropout {r:g}") for r, of in sweeps.items()}
+    require_completed(*groups.values())
     steps, predicted = evidence.measured(STEPS), evidence.measured(PREDICTIONS)
     inference, sampled = predicted["inference"], predicted["mc_dropout"]
-    cost = {name: compare_times(steps, name, NONE) for name in VARIANTS}
-    tens = [
-        compare_times(sampled, f"{w}, {MC_SAMPLES}", f"{w}, {PASS}", f"about {MC_SAMPLES}", "MC dropout, samples")
-        for w in ("every", "last")
-    ]
-    slower, free, ten_every, ten_last = judge(
-        [
-            compare_epochs(groups[RATES[-1]], groups[0.0], cost["last, standard"].mean),
-            compare_times(inference, f"every, {PASS}", f"{NONE}, {PASS}", metric="prediction, dropout off"),
-            *tens,
-        ]
-    )
+    of_steps = {f"step, {name}": name for name in steps}
+    of_one = {f"prediction, {name.replace(PASS, 'off')}": name for name in inference}
+    of_samples = {f"MC, {name}": name.split(", ") for name in sampled if not name.endswith(PASS)}
+    timed = {label: compare_times(label, steps, name, NONE) for label, name in of_steps.items()}
+    timed |= {label: compare_times(label, inference, name, f"{NONE}, {PASS}") for label, name in of_one.items()}
+    for label, (where, n) in of_samples.items():
+        timed[label] = compare_times(label, sampled, f"{where}, {n}", f"{where}, {PASS}", f"about {n}")
+    rates = {rate: compare_epochs(group, groups[0.0]) for rate, group in groups.items()}
+    scaled = compare_epochs(groups[0.5], groups[0.0], timed["step, last, standard"].mean)
+    of_claims = (scaled, *(timed[name] for name in ("prediction, every, off", "MC, every, 10", "MC, last, 10")))
+    slower, free, ten_every, ten_last = judge(of_claims)
     claims = [
         Claim("Training takes about twice as long", [slower]),
         Claim("Predictions take no longer", [free]),
-        Claim(f"{MC_SAMPLES} samples, dropout {WHERE['every']}: about {MC_SAMPLES} predictions", [ten_every]),
-        Claim(f"{MC_SAMPLES} samples, dropout {WHERE['last']} alone: about {MC_SAMPLES} predictions", [ten_last]),
+        Claim(f"10 samples of MC dropout {WHERE['every']} cost about 10 predictions", [ten_every]),
+        Claim(f"10 samples of MC dropout {WHERE['last']} alone cost about 10 predictions", [ten_last]),
     ]
-    most = max(int(name.rpartition(" ")[2]) for name in sampled if not name.endswith(PASS))
-    times = {
-        **{"last": cost["last, alpha"], "every": cost["every, alpha"], "slower": slower, "free": free},
-        **{"ten_every": ten_every, "ten_last": ten_last},
-        "most_last": compare_times(sampled, f"last, {most}", f"last, {PASS}"),
-    }
+    most = max(int(n) for _, n in of_samples.values())
     figures: dict[str, Any] = {
-        **{f"{name}_times": of.size for name, of in times.items()},
-        **{f"epochs_{100 * rate:.0f}": f"{_mean_epochs(groups[rate]):.1f}" for rate in RATES},
-        **{"slower": slower, "ten_last": ten_last, "most": most},
+        **{"last": timed["step, last, alpha"], "every": timed["step, every, alpha"], "slower": slower, "free": free},
+        **{"ten_every": ten_every, "ten_last": ten_last, "most": most, "most_last": timed[f"MC, last, {most}"]},
+        **{f"epochs_{100 * rate:.0f}": f"{_epochs(groups[rate]).mean:.1f}" for rate in RATES},
     }
-    rates = {rate: compare_epochs(group, groups[0.0]) for rate, group in groups.items()}
-    timed = {
-        **{f"step, {name}": (0, cost[name], steps[name]) for name in steps},
-        **{
-            f"prediction, {name.replace(PASS, 'off')}": (2, compare_times(inference, name, f"{NONE}, {PASS}"), values)
-            for name, values in inference.items()
-        },
-        **{
-            f"MC, {name}": (3, compare_times(sampled, name, f"{name.partition(',')[0]}, {PASS}"), values)
-            for name, values in sampled.items()
-            if not name.endswith(PASS)
-        },
-    }
-    drawn = {f"epochs, rate {rate:g}": (1, of) for rate, of in rates.items() if rate}
-    drawn |= {name: (color, of) for name, (color, of, _) in timed.items() if NONE not in name}
-    tables = [
-        ("Rates", table_by_rate(groups, rates)),
-        ("Times", table_of_times({k: of[1:] for k, of in timed.items()})),
-    ]
+    drawn = {f"epochs, rate {rate:g}": of for rate, of in rates.items() if rate}
+    drawn |= {name: of for name, of in timed.items() if NONE not in name}
+    values = [*steps.values(), *inference.values(), *(sampled[", ".join(of)] for of in of_samples.values())]
+    tables = [("Rates", table_by_rate(groups, rates)), ("Times", table_of_times(timed, values))]
     return Answer(figures, claims, plot(drawn), tables)
 
 
-def _mean_epochs(group: Group) -> float:
-    return interval([*epochs_to_best(group).values()]).mean
+def _epochs(group: Group) -> Interval:
+    return interval([*epochs_to_best(group).values()])
 
 
-def plot(rows: Mapping[str, tuple[int, Contrast]]) -> Plot:
-    """All ratios on one scale: index of the color and ratio by name."""
+def plot(ratios: Mapping[str, Contrast]) -> Plot:
+    """All ratios on one scale, a color for each kind."""
+    kinds = list(dict.fromkeys(name.partition(",")[0] for name in ratios))
     with canvas(7.0, 3.9) as (figure, (axes,)):
-        for i, (color, of) in enumerate(rows.values()):
+        for i, (name, of) in enumerate(ratios.items()):
             bar = None if isnan(of.alone[0]) else [[of.mean - of.alone[0]], [of.alone[1] - of.mean]]
-            axes.errorbar(of.mean, i, xerr=bar, fmt="o", color=COLORS[color], capsize=3, markersize=5)
-        for times in (1, 2, MC_SAMPLES):
+            color = COLORS[kinds.index(name.partition(",")[0])]
+            axes.errorbar(of.mean, i, xerr=bar, fmt="o", color=color, capsize=3, markersize=5)
+        for times in (1, 2, 10):
             axes.axvline(times, **REFERENCE)
-        axes.set_yticks(range(len(rows)), [*rows], fontsize=8.5)
+        axes.set_yticks(range(len(ratios)), [*ratios], fontsize=8.5)
         axes.invert_yaxis()
         axes.set(xscale="log", xlabel="times as much as without dropout, or as one prediction")
         axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
@@ -201,24 +181,21 @@ def plot(rows: Mapping[str, tuple[int, Contrast]]) -> Plot:
 
 def table_by_rate(groups: Mapping[float, Group], rates: Mapping[float, Contrast]) -> Table:
     """Epochs, losses and accuracies, one row per rate."""
-    rows = [
-        [
-            (f"{rate:g}", rate),
-            mean_cell(interval([*epochs_to_best(group).values()])),
-            (rates[rate].amount if rate else "-", rates[rate].mean),
-            mean_cell(group.summary("metrics", "val_loss"), 3),
-            *text_cells(format_percent(group.summary("metrics", "val_acc"))),
-        ]
-        for rate, group in groups.items()
-    ]
+    rows = []
+    for rate, group in groups.items():
+        epochs, loss, accuracy = _epochs(group), *(group.summary("metrics", f"val_{of}") for of in ("loss", "acc"))
+        ratio = (rates[rate].amount if rate else "-", rates[rate].mean)
+        rows.append(
+            [(f"{rate:g}", rate), mean_cell(epochs), ratio, mean_cell(loss, 3), *text_cells(format_percent(accuracy))]
+        )
     return Table(["rate", "epochs to the lowest loss", "ratio", "validation loss", "validation accuracy"], rows)
 
 
-def table_of_times(timed: Mapping[str, tuple[Contrast, Sequence[float]]]) -> Table:
+def table_of_times(timed: Mapping[str, Contrast], values: Sequence[Sequence[float]]) -> Table:
     """Milliseconds and ratios of all that was timed."""
     rows = [
-        [*text_cells(name), mean_cell(interval(values), 2), (of.amount if NONE not in name else "-", of.mean)]
-        for name, (of, values) in timed.items()
+        [*text_cells(name), mean_cell(interval(ms), 2), ("-" if NONE in name else of.amount, of.mean)]
+        for (name, of), ms in zip(timed.items(), values, strict=True)
     ]
     note = f"Steps on {BATCH} images, predictions of {PREDICTED}; one thread, in turn in each round. {CLOCK}"
     return Table(["what", "ms", "ratio"], rows, note)

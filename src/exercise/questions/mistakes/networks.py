@@ -8,17 +8,17 @@ from typing import Any
 import torch
 
 from exercise.contrast import POINTS, Claim, Contrast, contrast_groups, contrast_values
-from exercise.formatting import format_percent, mean_accuracy, with_label
+from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, text_cells, with_label
 from exercise.layer_summary import layers_by_seed
 from exercise.outcomes import guessing_accuracy
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import untrained_network
-from exercise.store import Evidence, Measured
+from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep, experiments
 from trainlab import load_data, load_network
 from trainlab.data import ImageData
 from trainlab.models import Dropout, ImageNetwork
-from trainlab.report import Cell, Group, Plot, Table, format_mean, mean_over_seeds, plot_learning_curves
+from trainlab.report import Group, Plot, Table, mean_over_seeds, plot_learning_curves
 from trainlab.statistics import interval
 
 LABELS = {
@@ -48,36 +48,27 @@ NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network c
 
 
 def network(evidence: Evidence, experiment: str) -> Group:
-    """The runs of one of ``LABELS``."""
-    return with_label(evidence.experiment(SWEEP, experiment), LABELS[experiment])
+    """The runs of one of ``LABELS``, of which one is completed."""
+    group = with_label(evidence.experiment(SWEEP, experiment), LABELS[experiment])
+    require_completed(group)
+    return group
 
 
-def curves(groups: Sequence[Group], name: str, caption: str, metric: str = "val_acc") -> Plot | None:
-    """Learning curves, with a caption of their own; None where no run was completed."""
-    done = [group for group in groups if group.runs]
-    if not done:
-        return None
-    plot = plot_learning_curves(done, metric, "epochs")
+def curves(groups: Sequence[Group], name: str, caption: str) -> Plot:
+    """Learning curves, with a caption of their own."""
+    plot = plot_learning_curves(groups, "val_acc", "epochs")
     return replace(plot, name=name, title="By half epoch", caption=caption)
 
 
 def results(groups: Sequence[Group]) -> tuple[str, Table]:
     """Accuracies, one row per network."""
-    rows: list[list[Cell]] = []
-    for group in groups:
-        ends = [float(run.curve.by_name["val/acc"][-1]) for run in group.runs.values() if run.curve]
-        found = [*(group.summary("metrics", name) for name in ("val_acc", "test_acc")), interval(ends)]
-        lost = f" ({len(group.others)} lost)" if group.others else ""
-        rate = group.settings["optim.lr"]
-        rows.append(
-            [
-                (f"{group.label}{lost}", group.label),
-                (f"{rate:g}", rate),
-                *((format_percent(of), of.mean) for of in found),
-            ]
-        )
-    headings = ["network", "learning rate", "validation accuracy", "test accuracy †", "validation, last epoch"]
-    return "Results", Table(headings, rows)
+    rows = []
+    for of in groups:
+        ends = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve])
+        label, rate = f"{of.label}{f' ({len(of.others)} lost)' if of.others else ''}", of.settings["optim.lr"]
+        last = (f"{100 * ends.mean:.1f}", ends.mean)
+        rows.append([*text_cells(label), (f"{rate:g}", rate), *accuracy_cells(of), last])
+    return "Results", Table(["network", "learning rate", "validation %", "test % †", "validation %, last epoch"], rows)
 
 
 def answer_raw_inputs(evidence: Evidence) -> Answer:
@@ -86,11 +77,9 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
     cost = contrast_groups(wrong, right, "lower")
     layers = {of.label: [*layers_by_seed(of).values()] for of in (right, wrong)}
     before = {label: mean_over_seeds(runs).by_epochs[0] for label, runs in layers.items() if runs}
-    rows: list[list[Cell]] = [
-        [(label, label), *((f"{of[row][layer]:z.2f}", of[row][layer]) for layer in (0, -2) for row in (0, 1))]
-        for label, of in before.items()
-    ]  # mean and deviation; the last layer of all is the output
-    first, last = (float(before[wrong.label][1][layer]) for layer in (0, -2)) if wrong.label in before else (1.0, 1.0)
+    # mean and deviation of the first and the last hidden layer; the last of all is the output
+    by_layer = {label: [float(of[row][i]) for i in (0, -2) for row in (0, 1)] for label, of in before.items()}
+    _, first, _, last = by_layer.get(wrong.label, [1.0] * 4)
     figures: dict[str, Any] = {
         "cost": cost,
         "first": f"{first:.2f}",
@@ -98,6 +87,7 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
         "is_repaired": abs(last - 1) < abs(first - 1),
     }
     headings = ["before training", "mean, first layer", "deviation", "mean, last hidden layer", "deviation"]
+    rows = [[*text_cells(label), *((f"{v:z.2f}", v) for v in of)] for label, of in by_layer.items()]
     return Answer(
         figures,
         [Claim("On raw pixels SELU ends less accurate", [cost])],
@@ -180,22 +170,18 @@ def compare_costs(with_it: Mapping[str, Group], without: Mapping[str, Group]) ->
 def answer_alpha_dropout(evidence: Evidence) -> Answer:
     """What alpha dropout costs under ELU, compared with what it costs under SELU."""
     with_it, without = ({name: network(evidence, of) for name, of in all_.items()} for all_ in (DROPPED, PLAIN))
-    measured, compared = evidence.measured(LAYERS), compare_costs(with_it, without)
+    compared = compare_costs(with_it, without)
     costs = {name: contrast_groups(with_it[name], without[name], "lower") for name in DROPPED}
     stds: dict[str, str] = {}
-    rows: list[list[Cell]] = []
-    for name, sides in measured.items():
+    rows = []
+    for name, sides in evidence.measured(LAYERS).items():
         for side, of in sides.items():
-            last = {key: interval([values[-1] for values in of[key].values()]) for key in ("mean", "std")}
-            stds[f"{name.lower()}_{side}"] = f"{last['std'].mean:.2f}"
-            rows.append([(f"{name}, dropout {side}", name), *((format_mean(v, 2), v.mean) for v in last.values())])
-    figures: dict[str, Any] = {
-        "compared": compared,
-        "selu": costs["SELU"],
-        "elu": costs["ELU"],
-        "elu_acc": mean_accuracy(with_it["ELU"]),
-        "selu_acc": mean_accuracy(with_it["SELU"]),
-        **stds,
+            mean, std = (interval([values[-1] for values in of[key].values()]) for key in ("mean", "std"))
+            stds[f"{name.lower()}_{side}"] = f"{std.mean:.2f}"
+            rows.append([*text_cells(f"{name}, dropout {side}"), mean_cell(mean, 2), mean_cell(std, 2)])
+    figures = {
+        **{"compared": compared, "selu": costs["SELU"], "elu": costs["ELU"]},
+        **{"selu_acc": mean_accuracy(with_it["SELU"]), **stds},
     }
     pairs = [of[name] for name in DROPPED for of in (without, with_it)]
     return Answer(
@@ -207,30 +193,21 @@ def answer_alpha_dropout(evidence: Evidence) -> Answer:
 
 
 RAW_INPUTS = Section(
-    "mistake_raw_inputs",
-    "mistakes",
-    "Mistake: SELU without standardized inputs",
-    "Feed SELU pixels in [0, 1] instead of standardized ones. What does it cost?",
-    "",
+    *("mistake_raw_inputs", "mistakes", "Mistake: SELU without standardized inputs"),
+    *("Feed SELU pixels in [0, 1] instead of standardized ones. What does it cost?", ""),
     answer_raw_inputs,
     [SWEEP],
     notes=[NOTE],
 )
 HALF_DROPPED = Section(
-    "mistake_half_dropped",
-    "mistakes",
-    "Mistake: dropout of 0.5 after each of 20 layers",
-    "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
-    "",
+    *("mistake_half_dropped", "mistakes", "Mistake: dropout of 0.5 after each of 20 layers"),
+    *("Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?", ""),
     answer_half_dropped,
     [SWEEP],
 )
 ALPHA_DROPOUT = Section(
-    "mistake_alpha_dropout",
-    "mistakes",
-    "Mistake: alpha dropout under ELU",
-    "Put alpha dropout of 0.1 after every layer of an ELU network. Does it cost more than under SELU?",
-    "",
+    *("mistake_alpha_dropout", "mistakes", "Mistake: alpha dropout under ELU"),
+    *("Put alpha dropout of 0.1 after every layer of an ELU network. Does it cost more than under SELU?", ""),
     answer_alpha_dropout,
     [SWEEP],
     [Measurement(LAYERS, measure_layers, 0.2)],

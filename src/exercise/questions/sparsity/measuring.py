@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from exercise.questions.sparsity import methods
 from exercise.questions.sparsity.methods import Plan, fine_tune, linear_layers
 from exercise.section import Measurement
+from exercise.step_costs import untrained_network
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep
 from trainlab import load_data, load_network
@@ -25,6 +26,7 @@ START = Sweep(
         *("data.batch_size=256", "trainer.max_epochs=8", "seed=1,2,3,4,5,6"),
     ),
     ("model.depth=4",),
+    minutes=3,
 )
 DENSE, INT8, ZEROED, TUNED, TUNED_INT8 = "dense", "int8", "zeroed", "zeroed, tuned", "zeroed, tuned, int8"
 L1, GRADUAL, LOW_RANK, ACTIVE = "L1", "zeroed gradually", "low rank", "sparse activations"
@@ -39,7 +41,6 @@ Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 class Start:
     """A trained network, on the CPU, and its data. ``quick``: each method is tried at few settings, and briefly."""
 
-    seed: int
     settings: Mapping[str, Any]
     network: nn.Module
     data: ImageData
@@ -71,7 +72,7 @@ def zeroed(start: Start) -> Made:
             yield GRADUAL, setting, methods.prune_gradually(start.network, share, start.data, start.plan)
 
 
-def by_l1(start: Start) -> Made:
+def l1(start: Start) -> Made:
     """L1 at each strength, in units of the learning rate a step; zeroing to just as many zeros as the strongest has."""
     for strength in (0.4,) if start.quick else (0.2, 0.4, 0.8):
         network = methods.tune_with_l1(start.network, strength, start.data, start.plan)
@@ -88,14 +89,11 @@ def smaller(start: Start) -> Made:
     for strength in (0.03,) if start.quick else (0.0, 0.3):
         network = methods.sparsely_active(start.network, strength, start.data, start.plan)
         yield ACTIVE, f"penalty {strength:g}", network
-
-
-def students(start: Start) -> Made:
-    """Narrower networks, taught by the trained one and by themselves."""
     plan = QUICK_STUDENT_PLAN if start.quick else STUDENT_PLAN
     for width in (50,) if start.quick else (50, 25):
-        student = methods.make_student(start.settings, start.data.image_shape, start.network, width)
-        yield TAUGHT, f"width {width}", methods.train_student(student, start.network, start.data, plan)
+        student = untrained_network(start.settings, start.data.image_shape, width=width)
+        student.scaling.load_state_dict(start.network.get_submodule("scaling").state_dict())
+        yield TAUGHT, f"width {width}", methods.distill(student, start.network, start.data, plan)
         yield UNTAUGHT, f"width {width}", fine_tune(student, start.data, plan)
 
 
@@ -140,21 +138,14 @@ def measure_by(make: Callable[[Start], Made]) -> Callable[[Evidence], Measured]:
 
     def take(evidence: Evidence) -> Measured:
         found: Measured = {}
-        for start in load_starts(evidence):
-            for method, setting, network in make(start):
-                of_seed = found.setdefault(method, {}).setdefault(setting, {})
-                of_seed[str(start.seed)] = figures(network, start.data)
+        runs = evidence.group(START).runs
+        for seed, (network, data) in zip(runs, _load(tuple(run.folder for run in runs.values())), strict=True):
+            start = Start(runs[seed].settings, network, data, evidence.setting.quick)
+            for method, setting, made in make(start):
+                found.setdefault(method, {}).setdefault(setting, {})[str(seed)] = figures(made, data)
         return found
 
     return take
-
-
-def load_starts(evidence: Evidence) -> list[Start]:
-    """The networks that all methods start from, by seed."""
-    runs = [run for _, run in sorted(evidence.group(START).runs.items())]
-    loaded = zip(runs, _load(tuple(run.folder for run in runs)), strict=True)
-    quick = evidence.setting.quick
-    return [Start(run.seed, run.settings, network, data, quick) for run, (network, data) in loaded]
 
 
 @lru_cache(maxsize=1)  # the images are read once for all measurements
@@ -168,13 +159,5 @@ def _load(folders: Sequence[Path]) -> list[tuple[nn.Module, ImageData]]:
     return found
 
 
-MEASUREMENTS = tuple(
-    Measurement(f"question_6_{name}", measure_by(make))
-    for name, make in {
-        "dense": dense,
-        "zeroed": zeroed,
-        "l1": by_l1,
-        "smaller": smaller,
-        "students": students,
-    }.items()
-)
+_MINUTES = {dense: 1, zeroed: 6, l1: 4, smaller: 4}
+MEASUREMENTS = tuple(Measurement(f"question_6_{of.__name__}", measure_by(of), n) for of, n in _MINUTES.items())

@@ -1,28 +1,25 @@
 """The methods of question 6, each a function network -> network, and the loop that all are fine-tuned with."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exercise.step_costs import untrained_network
 from trainlab import FlatParameters
 from trainlab.data import ImageData
-from trainlab.models import ImageNetwork
 
 N = TypeVar("N", bound=nn.Module)
-Masks = dict[str, Tensor]
+Masks = dict[str, Tensor]  # which weights stay, by layer
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # network, images, labels -> ()
 Constraint = Callable[[nn.Module, float, float], object]  # network after a step, the rate of it, the part of all done
 LARGEST = 127
-TEMPERATURE = 4.0
-SOFT_SHARE = 0.9  # of the loss; the rest is of the labels
+TEMPERATURE, SOFT_SHARE = 4.0, 0.9  # of distillation; the rest of the loss is of the labels
 GROWTH = 2 / 3  # the part of the steps in which zeros are made; the rest makes up for them
 EVERY = 10  # steps between two rounds of gradual pruning
 
@@ -69,23 +66,20 @@ def linear_layers(network: nn.Module) -> dict[str, nn.Linear]:
     return {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
 
 
-# Way 1: the smallest weights are set to zero, and stay there in fine-tuning.
-
-
 def masks(network: nn.Module, share: float) -> Masks:
-    """Which weights stay, bool by layer, so that ``share`` of all weights together do not.
+    """All weights but the smallest, so that ``share`` of all together do not stay.
 
     Magnitudes are in units of the root mean square of their layer. A layer of many inputs has smaller weights than one
     of few, and before batch normalization the size of all weights of a layer means nothing: by the plain magnitude the
     first layer would be the first to go.
     """
     weights = {name: layer.weight.detach() for name, layer in linear_layers(network).items()}
-    scores = {name: weight.abs() / (weight.square().mean().sqrt() or 1) for name, weight in weights.items()}
-    together = torch.cat([score.flatten() for score in scores.values()])
+    scores = [(weight.abs() / (weight.square().mean().sqrt() or 1)).flatten() for weight in weights.values()]
+    together = torch.cat(scores)
     keep = torch.ones(len(together), dtype=torch.bool)
     keep[together.argsort(stable=True)[: round(share * len(together))]] = False
-    parts = keep.split([score.numel() for score in scores.values()])
-    return {name: part.view_as(score) for (name, score), part in zip(scores.items(), parts, strict=True)}
+    parts = keep.split([len(score) for score in scores])
+    return {name: part.view_as(weight) for (name, weight), part in zip(weights.items(), parts, strict=True)}
 
 
 @torch.no_grad()
@@ -108,7 +102,24 @@ def prune_and_tune(network: N, share: float, data: ImageData, plan: Plan) -> N:
     return fine_tune(prune(network, share), data, plan, constraint=lambda of, lr, done: apply_masks(of, kept))
 
 
-# Way 2: L1 by proximal steps, which end in zeros and not merely near them.
+def gone(share: float, done: float) -> float:
+    """Share of zeros after the part ``done`` of the steps: much at first, little later (Zhu and Gupta, 2017)."""
+    return share * (1 - (1 - min(1.0, done / GROWTH)) ** 3)
+
+
+def prune_gradually(network: N, share: float, data: ImageData, plan: Plan) -> N:
+    """A copy pruned while it trains, by the schedule of TensorFlow's toolkit; what is zero has the least magnitude."""
+    kept: Masks = {}
+    steps = 0
+
+    def tighten(of: nn.Module, lr: float, done: float) -> None:
+        nonlocal steps
+        steps += 1
+        if steps % EVERY == 1 or done == 1:  # and at the end, so that the share is exact however few steps there are
+            kept.update(masks(of, gone(share, done)))
+        apply_masks(of, kept)
+
+    return fine_tune(network, data, plan, constraint=tighten)
 
 
 def soft_threshold(values: Tensor, by: float) -> Tensor:
@@ -137,56 +148,24 @@ def tune_with_l1(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     return fine_tune(network, data, plan, constraint=shrink)
 
 
-# Way 3: pruning while the network trains, by the schedule of TensorFlow's toolkit.
-
-
-def gone(share: float, done: float) -> float:
-    """Share of zeros after the part ``done`` of the steps: much at first, little later (Zhu and Gupta, 2017)."""
-    return share * (1 - (1 - min(1.0, done / GROWTH)) ** 3)
-
-
-def prune_gradually(network: N, share: float, data: ImageData, plan: Plan) -> N:
-    """A copy trained on while it is pruned up to ``share``; weights that are zero have the smallest magnitude."""
-    kept: Masks = {}
-    steps = 0
-
-    def tighten(of: nn.Module, lr: float, done: float) -> None:
-        nonlocal steps
-        steps += 1
-        if steps % EVERY == 1 or done == 1:  # and at the end, so that the share is exact however few steps there are
-            kept.update(masks(of, gone(share, done)))
-        apply_masks(of, kept)
-
-    return fine_tune(network, data, plan, constraint=tighten)
-
-
-# Low-rank factors in the place of weight matrices: fewer weights, none of them zero.
-
-
 def factors(layer: nn.Linear, rank: int) -> nn.Sequential:
     """Two layers whose product is the best approximation of ``layer`` of that rank (Eckart and Young)."""
     left, sizes, right = torch.linalg.svd(layer.weight.detach(), full_matrices=False)
     roots = sizes[:rank].sqrt()
     first = nn.utils.skip_init(nn.Linear, layer.in_features, rank, bias=False)
     second = nn.utils.skip_init(nn.Linear, rank, layer.out_features, bias=layer.bias is not None)
-    with torch.no_grad():
-        first.weight.copy_(roots[:, None] * right[:rank])
-        second.weight.copy_(left[:, :rank] * roots)
-        if layer.bias is not None:
-            second.bias.copy_(layer.bias)
+    first.weight, second.weight = nn.Parameter(roots[:, None] * right[:rank]), nn.Parameter(left[:, :rank] * roots)
+    second.bias = layer.bias
     return nn.Sequential(first, second)
 
 
 def factorize(network: N, rank: int) -> N:
-    """A copy with factors of ``rank`` in each layer where they have fewer weights than it."""
+    """A copy with low-rank factors in the place of each layer that has more weights than they."""
     network = deepcopy(network)
     for name, layer in linear_layers(network).items():
         if rank * (layer.in_features + layer.out_features) < layer.weight.numel():
             network.set_submodule(name, factors(layer, rank))
     return network
-
-
-# Weights of 8 bits: a smaller file, not a sparse network. The arithmetic is in float32 on what the integers stand for.
 
 
 def row_scales(weight: Tensor) -> Tensor:
@@ -195,21 +174,18 @@ def row_scales(weight: Tensor) -> Tensor:
 
 
 def round_weight(weight: Tensor) -> Tensor:
-    """The nearest weights that an 8-bit integer and a scale a row stand for."""
+    """The nearest weights that an 8-bit integer and a scale a row stand for; zero stays zero."""
     scales = row_scales(weight)
     return (weight / scales.where(scales > 0, 1)).round().clamp(-LARGEST, LARGEST) * scales
 
 
 @torch.no_grad()
 def quantize(network: N) -> N:
-    """A copy whose weights are those that 8 bits and a scale a row stand for; symmetric, zero stays zero."""
+    """A copy with weights of 8 bits and a scale a row, in float32: smaller to store, not faster."""
     network = deepcopy(network)
     for layer in linear_layers(network).values():
         layer.weight.copy_(round_weight(layer.weight))
     return network
-
-
-# Sparse activations: units that put out zero for most images. Their weights are all there.
 
 
 def sparsely_active(network: N, strength: float, data: ImageData, plan: Plan) -> N:
@@ -238,10 +214,8 @@ def share_of_zeros(network: nn.Module, images: Tensor) -> float:
 def record_activations(network: nn.Module) -> Iterator[list[Tensor]]:
     """What the activations put out while it is entered."""
     outputs: list[Tensor] = []
-    hooks = [
-        network.get_submodule(name).register_forward_hook(lambda module, given, output: outputs.append(output))
-        for name in _activation_names(network)
-    ]
+    modules = [network.get_submodule(name) for name in _activation_names(network)]
+    hooks = [of.register_forward_hook(lambda module, given, output: outputs.append(output)) for of in modules]
     try:
         yield outputs
     finally:
@@ -253,18 +227,6 @@ def _activation_names(network: nn.Module) -> list[str]:
     return [name for name, _ in network.named_modules() if name.rpartition(".")[2].startswith("activation_")]
 
 
-# A narrower network, taught by the trained one: smaller, not sparse.
-
-
-def make_student(
-    settings: Mapping[str, Any], image_shape: tuple[int, int, int], teacher: nn.Module, width: int
-) -> ImageNetwork:
-    """A network like that of a run but for its width, untrained; its input scaled like the ``teacher``'s."""
-    student = untrained_network(settings, image_shape, width=width)
-    student.scaling.load_state_dict(teacher.get_submodule("scaling").state_dict())
-    return student
-
-
 def distillation_loss(logits: Tensor, soft: Tensor, labels: Tensor) -> Tensor:
     """Of a batch (Hinton, Vinyals and Dean, 2015): ``logits`` (B, C) of the student, ``soft`` those of the teacher."""
     student, teacher = ((x / TEMPERATURE).log_softmax(1) for x in (logits, soft))
@@ -273,7 +235,7 @@ def distillation_loss(logits: Tensor, soft: Tensor, labels: Tensor) -> Tensor:
     return SOFT_SHARE * taught + (1 - SOFT_SHARE) * functional.cross_entropy(logits, labels)
 
 
-def train_student(student: ImageNetwork, teacher: nn.Module, data: ImageData, plan: Plan) -> ImageNetwork:
+def distill(student: N, teacher: nn.Module, data: ImageData, plan: Plan) -> N:
     """A copy of ``student`` trained on what ``teacher`` says of the training images, and on their labels."""
 
     def loss(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, isnan
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator, PercentFormatter
-
 from exercise.contrast import POINTS, Claim, Contrast, contrast_values, judge
+from exercise.formatting import mean_cell, text_cells
+from exercise.plots import marked
 from exercise.questions.sparsity import measuring as m
 from exercise.section import Answer, Section
 from exercise.store import Evidence, NotAvailable
-from trainlab.report import COLORS, MARKERS, Cell, Plot, Table, canvas, format_mean, legend_below, render
+from trainlab.report import Cell, Plot, Table, canvas, legend_below, render
 from trainlab.statistics import Interval, interval
 
 HALF, HIGH = "50 %", "90 %"
 DRAWN = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL, m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT)
 SPARSE = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL)
-TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+TICKS, SIZES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98), (50, 100, 200, 500, 1000, 2000)
 
 
 @dataclass(frozen=True)
@@ -127,60 +126,42 @@ def table(points: Points) -> Table:
         zeros, size, own = of.summary("zeros"), of.summary("bytes", 1e-3), of.summary("weights", 1).mean
         setting = of.setting if own == weights else f"{of.setting}, {own:,.0f} weights"
         idle = f" ({of.summary('idle').mean:.0f} of outputs)" if of.method == m.ACTIVE else ""
-        scores = [of.summary(name) for name in ("val_acc", "test_acc")]
-        rows.append(
-            [
-                *((text, text) for text in (of.method, setting)),
-                (f"{zeros.mean:.1f}{idle}", zeros.mean),
-                (f"{size.mean:,.0f}", size.mean),
-                *((format_mean(score), score.mean) for score in scores),
-            ]
-        )
+        cells = [(f"{zeros.mean:.1f}{idle}", zeros.mean), (f"{size.mean:,.0f}", size.mean)]
+        scores = [mean_cell(of.summary(name)) for name in ("val_acc", "test_acc")]
+        rows.append([*text_cells(of.method, setting), *cells, *scores])
     headings = ["method", "setting", "zeros, %", "kB", "validation accuracy, %", "test accuracy †, %"]
     return Table(headings, rows, f"{weights:,.0f} weights, where no other number is given.")
 
 
 def plot(points: Points, start: Point) -> Plot:
     """Validation accuracy against share of zeros and against bytes."""
-    with canvas(9.6, 3.4, 2) as (figure, (by_zeros, by_bytes)):
+    with canvas(7.4, 3.2, 2, scale_a_row=True) as (figure, (by_zeros, by_bytes)):
         for i, method in enumerate(DRAWN):
-            mine = [of for (name, _), of in points.items() if name == method and of.of("zeros")]
-            mine.sort(key=lambda of: (of.summary("zeros").mean, -of.summary("bytes").mean))
-            style = {"color": COLORS[i], "marker": MARKERS[i], "label": method, "markersize": 5, "capsize": 3}
-            scores = [of.summary("val_acc", 1) for of in mine]
-            spread = [0.0 if score.half_width != score.half_width else score.half_width for score in scores]
-            for axes, x in (
-                (by_zeros, [max(1 - of.summary("zeros", 1).mean, 1e-4) for of in mine] if method in SPARSE else []),
-                (by_bytes, [of.summary("bytes", 1e-3).mean for of in mine]),
-            ):
-                if x:
-                    axes.errorbar(x, [score.mean for score in scores], yerr=spread, linewidth=1.4, **style)
+            mine = sorted((of for of in points.values() if of.method == method and of.of("zeros")), key=_by_bytes)
+            scores = [of.summary("val_acc") for of in mine]
+            left = [max(1 - of.summary("zeros", 1).mean, 1e-4) for of in mine]
+            spread, style = [0.0 if isnan(of.half_width) else of.half_width for of in scores], marked(i)
+            for axes, x in ((by_zeros, left), (by_bytes, [_by_bytes(of) / 1000 for of in mine])):
+                if axes is by_bytes or method in SPARSE:
+                    axes.errorbar(x, [of.mean for of in scores], yerr=spread, label=method, capsize=3, **style)
         for axes in (by_zeros, by_bytes):
-            axes.axhline(start.summary("val_acc", 1).mean, color="#7F7F7F", linewidth=1.2, label="dense", zorder=1)
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.axhline(start.summary("val_acc").mean, color="#7F7F7F", linewidth=1.2, label="dense", zorder=1)
             axes.set_xscale("log")
             axes.invert_xaxis()
-        by_bytes.sharey(by_zeros)
-        _set_ticks(by_zeros, {1 - share: f"{100 * share:g} %" for share in TICKS})
-        _set_ticks(by_bytes, {n * 10**k: f"{n * 10**k:,}" for k in range(5) for n in (1, 2, 5)})
-        by_zeros.set(ylabel="validation accuracy", xlabel="share of zeros")
+            axes.minorticks_off()
+        by_zeros.set_xticks([1 - share for share in TICKS], [f"{100 * share:g} %" for share in TICKS], fontsize=8)
+        by_bytes.set_xticks(SIZES, [f"{size:,}" for size in SIZES])
+        by_zeros.set(ylabel="validation accuracy, %", xlabel="share of zeros")
         by_bytes.set_xlabel("kB")
         legend_below(figure, by_bytes)
-        return Plot(
-            "6_trade_off",
-            "Accuracy against zeros and bytes",
-            "Sparser, or smaller, to the right: the longer a line stays at the level of the dense network (grey), the "
-            "better.",
-            *render(figure),
+        caption = (
+            "Sparser, or smaller, to the right: how long does a line stay at the level of the dense network (grey)?"
         )
+        return Plot("6_trade_off", "Accuracy against zeros and bytes", caption, *render(figure))
 
 
-def _set_ticks(axes: Axes, labels: Mapping[float, str]) -> None:
-    """Ticks at those of the places that the axis, which is inverted, reaches."""
-    high, low = axes.get_xlim()
-    shown = {place: label for place, label in labels.items() if low <= place <= high}
-    axes.set_xticks([*shown], [*shown.values()])
-    axes.xaxis.set_minor_locator(NullLocator())
+def _by_bytes(of: Point) -> float:
+    return of.summary("bytes", 1).mean
 
 
 SECTION = Section(
