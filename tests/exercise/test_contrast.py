@@ -16,7 +16,6 @@ from exercise.contrast import (
     contrast_epochs,
     contrast_groups,
     contrast_ratio,
-    contrast_time,
     contrast_values,
     judge,
 )
@@ -229,7 +228,7 @@ def test_epochs_are_to_the_higher_of_the_two_best_losses(tmp_path: Path):
     found = contrast_epochs(bn, elu, "lower")
     assert found.mean == pytest.approx(3 / 5) and found.seeds == 3 and found.metric == "epochs to as low a loss"
     step = Contrast(*("a", "b", "time of a step", "lower", RATIO, 1.2, 1.1, 1.3, 40), is_ratio=True, alone=(1.1, 1.3))
-    assert contrast_time(bn, elu, step).mean == pytest.approx(3 / 5 * 1.3)  # of a step, the worse end
+    assert contrast_epochs(bn, elu, "lower", step).mean == pytest.approx(3 / 5 * 1.3)  # of a step, the worse end
 
 
 def test_networks_that_do_not_beat_guessing_converge_to_nothing(tmp_path: Path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import nan
 
-from exercise.contrast import Claim, Contrast, contrast_epochs, contrast_groups, contrast_ratio, contrast_time, judge
+from exercise.contrast import Claim, Contrast, contrast_epochs, contrast_groups, contrast_ratio, judge
 from exercise.formatting import accuracy_cells, format_rate, format_val_acc, text_cells, with_label
 from exercise.outcomes import format_best_epochs, rate_of
 from exercise.plots import plot_curves
@@ -132,7 +132,7 @@ def compare(evidence: Evidence, key: str, what: str, direction: str) -> Contrast
     step = contrast_ratio(
         *((PARTS[of].name, steps.get(of, [])) for of in keys), direction, "time of a step", counted="round"
     )
-    return step if what == "step" else contrast_time(new, old, step, direction)
+    return step if what == "step" else contrast_epochs(new, old, direction, step)
 
 
 def answer(key: str, evidence: Evidence) -> Answer:
