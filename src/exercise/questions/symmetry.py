@@ -36,6 +36,7 @@ SWEEP = Sweep(
         *("callbacks.layer_statistics.every_n_epochs=1", "callbacks.figures=null"),
     ),
     ("trainer.limit_train_batches=10", "model.depth=5"),
+    minutes=2,
 )
 # By name: how the hidden layers and the output layer begin.
 STARTS = {
