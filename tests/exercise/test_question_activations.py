@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exercise.questions.activations import comparison, trained
-from exercise.questions.activations.comparison import SECTION, answer
-from exercise.questions.activations.trained import LOWER, OTHERS, UPPER, groups_by_activation
+from exercise.questions.activations import comparison
+from exercise.questions.activations.comparison import LOWER, OTHERS, SECTION, UPPER, answer, groups_by_activation
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from exercise_texts import text_of, verdicts
@@ -41,7 +40,7 @@ def made(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Evidence]:
                     more = {"initializer": "he_normal", "num_classes": 10}
                     leave(f"{sweep.name}/{name}{seed}", [1 - value], [value], seed, name, status=status, **more)
         evidence = Evidence(tmp_path, SETTING)
-        evidence.keep(trained.TIMES, {"ms": times})
+        evidence.keep(comparison.TIMES, {"ms": times})
         return evidence
 
     return leave_all
@@ -78,7 +77,7 @@ def test_of_a_rate_at_the_end_of_its_range_nothing_is_claimed(
     made: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
 ):
     evidence = made()
-    groups_of = trained.groups_of
+    groups_of = comparison.groups_of
 
     def searched(of: Group) -> Group:
         lr = 1e-2 if of.label == "logistic" else 1e-3
@@ -89,8 +88,7 @@ def test_of_a_rate_at_the_end_of_its_range_nothing_is_claimed(
     def found(evidence, sweep):
         return {key: searched(group) for key, group in groups_of(evidence, sweep).items()}
 
-    for module in (comparison, trained):
-        monkeypatch.setattr(module, "groups_of", found)
+    monkeypatch.setattr(comparison, "groups_of", found)
     result = answer(evidence)
     assert verdicts(result)[4] == "undecided"
     assert "logistic lies at the end" in result.claims[4].why_undecided
@@ -110,7 +108,7 @@ def test_another_one_that_diverged_is_listed_last(made: Callable[..., Evidence])
 
 def test_all_activations_are_timed(made: Callable[..., Evidence], tmp_path: Path):
     made(mish=None)
-    found = trained.measure_steps(Evidence(tmp_path, Setting(True, ("seed=1,2,3",))))
+    found = comparison.measure_steps(Evidence(tmp_path, Setting(True, ("seed=1,2,3",))))
     assert {name: len(of) for name, of in found["ms"].items()} == dict.fromkeys(USUAL, 3)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from exercise.contrast import POINTS, Claim, contrast_ratio, contrast_values, judge
 from exercise.formatting import accuracy_cells, format_list, mean_cell, with_label
 from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
-from exercise.plots import LayerLine, plot_curves, plot_mean_and_deviation
+from exercise.plots import REFERENCE, draw_by_layer, marked
 from exercise.section import Answer, Section
 from exercise.store import Evidence, NotAvailable, require_completed
 from exercise.trainings import Sweep
@@ -23,8 +23,11 @@ from trainlab.report import (
     LayerStatistics,
     Plot,
     Table,
+    canvas,
+    legend_below,
     mean_over_seeds,
     plot_layers,
+    render,
 )
 from trainlab.statistics import interval
 
@@ -126,32 +129,19 @@ def answer(evidence: Evidence) -> Answer:
     if not all(map(layers_by_seed, alike.values())):
         raise NotAvailable(f"{SWEEP.name} has no layer statistics")
     found = claims(groups, alike)
-    _, keeps, _, _ = found
     figures = {
         **{f"{key}_mean": _mean(alike[name], from_zero, 2) for key, name in NAMES.items()},
         **{f"{key}_std": _mean(alike[name], from_one, 2) for key, name in NAMES.items()},
         **{f"{key}_dead": f"{_mean(alike[name], dead, 1)} %" for key, name in NAMES.items()},
         **{f"{key}_course": f"{interval([*course(groups[name]).values()]).mean:.1f} %" for key, name in NAMES.items()},
-        "keeps": keeps.verdict,
+        "keeps": found[1].verdict,
         "depth": alike[SELU].settings["model.depth"],
         "flow_limit": FLOW,
         "changing": format_list([name for name, group in alike.items() if not _flows(group)]),
     }
-    chosen = [group.runs for group in groups.values()]
-    return Answer(
-        figures,
-        found,
-        _plot(alike),
-        [("Each activation at each rate", _table(all_groups, chosen))],
-        [
-            replace(
-                plot_layers([*alike.values()]),
-                name="3_layers",
-                caption=f"Of all layers, at a learning rate of {rate:g}; the last is the output.",
-            ),
-            replace(plot_curves([*groups.values()], "loss", "3"), caption="Each at the better of its rates."),
-        ],
-    )
+    layers = replace(plot_layers([*alike.values()]), name="3_layers", caption=f"All layers, at a rate of {rate:g}.")
+    tables = [("Each activation at each rate", _table(all_groups, [group.runs for group in groups.values()]))]
+    return Answer(figures, found, _plot(alike), tables, [layers])
 
 
 def _best(groups: Sequence[Group], activation: str) -> Group:
@@ -174,13 +164,17 @@ def _flows(group: Group) -> bool:
 
 
 def _plot(alike: Mapping[str, Group]) -> Plot:
-    lines = []
-    for i, (name, group) in enumerate(alike.items()):
-        mean = mean_over_seeds([*layers_by_seed(group).values()])
-        rows = [hidden_at_end(mean, mean.by_epochs, row) for row in (MEAN, STD)]
-        lines.append(LayerLine(name, i, "-", np.array(rows)))
-    title = "Mean and deviation of the activations"
-    return plot_mean_and_deviation("3_means", title, "After training; means over the seeds.", lines)
+    """Mean and deviation by hidden layer, after training; dashed are 0 and 1."""
+    with canvas(8.6, 3.2, 2) as (figure, axes):
+        for one, row, kept in zip(axes, (MEAN, STD), (0, 1), strict=True):
+            one.axhline(kept, **REFERENCE)
+            one.set_title(LAYER_STATISTICS[row].replace("std", "standard deviation"))
+            for i, (name, group) in enumerate(alike.items()):
+                mean = mean_over_seeds([*layers_by_seed(group).values()])
+                draw_by_layer(one, hidden_at_end(mean, mean.by_epochs, row), **marked(i), label=name)
+        legend_below(figure, axes[0])
+        caption = "After training; means over the seeds. Dashed: what self-normalization keeps."
+        return Plot("3_means", "Mean and deviation of the activations", caption, *render(figure))
 
 
 def _table(groups: Sequence[Group], chosen: Sequence[object]) -> Table:

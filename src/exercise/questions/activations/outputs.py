@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from exercise.contrast import POINTS, Claim, contrast_values, judge
 from exercise.formatting import mean_cell, text_cells
-from exercise.questions.activations.trained import OTHERS
+from exercise.questions.activations.comparison import OTHERS
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from trainlab import derive_seed, generator, load_data
