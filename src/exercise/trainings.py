@@ -65,12 +65,15 @@ def experiments(*names: str) -> str:
 def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
     """All overrides of a sweep; later ones take the place of earlier ones with the same key.
 
-    With seeds in the place of `seed=auto` there is nothing to decide: what is set for that is left out.
+    With seeds in the place of `seed=auto` there is nothing to decide, and without a search nothing to search: what is
+    set for that is left out.
     """
     given = [*sweep.overrides, *((*QUICK, *sweep.quick) if setting.quick else ()), *setting.overrides]
     found = {override.partition("=")[0].lstrip("+"): override for override in given}
-    of_decisions = DECIDES if AUTO in sweep.overrides and found["seed"] != AUTO else ()
-    return [override for key, override in found.items() if key not in of_decisions]
+    left_out = list(DECIDES) if AUTO in sweep.overrides and found["seed"] != AUTO else []
+    if found.get("lr_search") == "lr_search=none":
+        left_out += [key for key in found if key.startswith("lr_search.")]
+    return [override for key, override in found.items() if key not in left_out]
 
 
 def adds_seeds(sweep: Sweep, setting: Setting) -> bool:

@@ -10,7 +10,7 @@ import yaml
 from exercise.questions.activations import comparison
 from exercise.questions.activations.comparison import LOWER, OTHERS, SECTION, UPPER, answer, groups_by_activation
 from exercise.store import Evidence, NotAvailable
-from exercise.trainings import Setting
+from exercise.trainings import Setting, overrides_of
 from exercise_texts import text_of, verdicts
 from trainlab.config.resolvers import PROJECT
 from trainlab.report import Group
@@ -119,11 +119,18 @@ def test_a_group_of_each_activation(made: Callable[..., Evidence]):
     assert all(UPPER.name in str(folder) for folder in groups["leaky_relu"].folders)
 
 
+def test_without_a_search_it_has_no_settings():
+    assert not any(word.startswith("lr_search.") for word in overrides_of(UPPER, Setting(quick=True)))
+
+
 def test_what_is_said_of_the_search_is_what_is_set():
     conf = yaml.safe_load((PROJECT / "conf" / "lr_search" / "coarse.yaml").read_text())
     experiment = yaml.safe_load(
         (PROJECT / "conf" / "experiment" / "exercise" / "question_4_activations.yaml").read_text()
     )
-    assert (conf["num_rates"], conf["min_lr"], conf["max_lr"], conf["epochs"]) == (6, "3e-5", "1e-2", 2)
+    assert (conf["min_lr"], conf["epochs"]) == ("3e-5", 2)
+    assert all({"lr_search.max_lr=1e-1", "lr_search.num_rates=8"} <= {*sweep.overrides} for sweep in ACTIVATIONS)
     assert experiment["trainer"]["limit_train_batches"] == 300
-    assert "six from 3e-5 to 1e-2 and two beside it, in trainings of up to 2 epochs of 300 batches" in SECTION.notes[0]
+    assert (
+        "eight from 3e-5 to 1e-1 and two beside it, in trainings of up to 2 epochs of 300 batches" in SECTION.notes[0]
+    )
