@@ -122,10 +122,10 @@ def _reservations(a: Group, b: Group, worse_is_higher: bool) -> tuple[str, tuple
     """Why less is claimed than the values show, and whether the interval may have a lower and an upper bound."""
     lost = [(of, _lost_by(of) & other.runs.keys()) for of, other in ((a, b), (b, a))]
     at_an_end = [of.label for of in (a, b) if is_at_an_end(of)]
-    closed = (False, False) if at_an_end else (not lost[0][1], not lost[1][1])[:: -1 if worse_is_higher else 1]
+    low, high = (not at_an_end and not seeds for _, seeds in (lost[::-1] if worse_is_higher else lost))
     notes = [f"{of.label} lost seeds that the other has" for of, seeds in lost if seeds]
     notes += [f"the learning rate of {label} lies at the end of its range" for label in at_an_end]
-    return "; ".join(notes), closed
+    return "; ".join(notes), (low, high)
 
 
 def _is_of(group: Group, decision: Decision) -> bool:

@@ -230,4 +230,4 @@ def test_1cycle_differs_in_optimizer_schedule_and_length_alone():
 @pytest.mark.parametrize("experiment", variants.VARIANTS)
 def test_a_variant_is_trained_as_its_part(experiment: str):
     part = tuning.PARTS[variants.VARIANTS[experiment].part].experiment
-    assert {key.partition(".")[0] for key in differing(part, experiment)} == {"model"}
+    assert {key.partition(".")[0] for key in differing(part, f"variant_{experiment}")} == {"model"}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exercise.contrast import Claim, Contrast, contrast_groups, contrast_ratio, judge
+from exercise.contrast import Claim, contrast_groups, contrast_ratio, judge
 from exercise.formatting import accuracy_cells, format_rate, format_val_acc, text_cells, with_label
 from exercise.outcomes import format_best_epochs, guessing_accuracy, rate_of
 from exercise.plots import plot_curves
@@ -38,83 +38,79 @@ class Variant:
         sweep: that trains it.
         name: short, for texts and figures.
         part: of question 8 that it is compared with.
-        claim: what is usually expected of it.
-        direction: of its accuracy, if the claim holds.
+        direction: of its accuracy, if the claim holds that is usually made of it.
     """
 
     sweep: Sweep
     name: str
     part: str
-    claim: str
     direction: str
+    claim: str
 
 
 VARIANTS = {
-    "variant_swish": Variant(SWISH, "Swish", "8b", "Swish does better than ELU in a deep network", "higher"),
-    "variant_bn_input": Variant(
-        INPUT, "batch norm, input too", "8c", "Normalizing the input, too, makes batch normalization better", "higher"
+    "swish": Variant(SWISH, "Swish", "8b", "higher", "Swish does better than ELU in a deep network"),
+    "bn_input": Variant(
+        *(INPUT, "batch norm, input too", "8c", "higher"),
+        "Normalizing the input, too, makes batch normalization better",
     ),
-    "variant_elu_alpha_dropout": Variant(
-        DROPOUT, "ELU, alpha dropout 0.5", "8b", "Alpha dropout of 0.5 after every ELU layer costs accuracy", "lower"
+    "elu_alpha_dropout": Variant(
+        *(DROPOUT, "ELU, alpha dropout 0.5", "8b", "lower"), "Alpha dropout of 0.5 after every ELU layer costs accuracy"
     ),
-    "variant_bn_elu_alpha_dropout": Variant(
-        *(DROPOUT, "batch norm, alpha dropout 0.2", "8c"),
-        *("Alpha dropout of 0.2 after every layer costs accuracy under batch normalization", "lower"),
+    "bn_elu_alpha_dropout": Variant(
+        *(DROPOUT, "batch norm, alpha dropout 0.2", "8c", "lower"),
+        "Alpha dropout of 0.2 after every layer costs accuracy under batch normalization",
     ),
 }
+Pairs = dict[str, tuple[Group, Group]]
 
 
-def group_of(evidence: Evidence, experiment: str) -> Group:
-    """The runs of a variant."""
-    variant = VARIANTS[experiment]
-    return with_label(evidence.experiment(variant.sweep, experiment), variant.name)
-
-
-def compared_with(evidence: Evidence, experiment: str) -> Group:
-    """The runs of the part that it varies: those of its own sweep, where that adds seeds to both."""
-    variant = VARIANTS[experiment]
-    part = tuning.PARTS[variant.part]
-    sweep = variant.sweep if variant.sweep is SWISH else part.sweep
-    return with_label(evidence.experiment(sweep, part.experiment), part.name)
+def pairs_of(evidence: Evidence) -> Pairs:
+    """The runs of each variant and of the part that it varies, in its own sweep where that adds seeds."""
+    found = {}
+    for key, of in VARIANTS.items():
+        part = tuning.PARTS[of.part]
+        old = evidence.experiment(SWISH if of.sweep is SWISH else part.sweep, part.experiment)
+        new = evidence.experiment(of.sweep, f"variant_{key}")
+        found[key] = with_label(new, of.name), with_label(old, part.name)
+    return found
 
 
 def answer(evidence: Evidence) -> Answer:
     """Whether each variant is better or worse than the part that it varies."""
-    groups = {experiment: group_of(evidence, experiment) for experiment in VARIANTS}
-    others = {experiment: compared_with(evidence, experiment) for experiment in VARIANTS}
-    found = judge([contrast_groups(groups[key], others[key], of.direction) for key, of in VARIANTS.items()])
-    claims = [Claim(of.claim, [one]) for of, one in zip(VARIANTS.values(), found, strict=True)]
-    done = [group for group in (*others.values(), *groups.values()) if group.runs]
-    shown = list({group.label: group for group in done}.values())
-    figures = {
-        **{key.removeprefix("variant_"): one for key, one in zip(VARIANTS, found, strict=True)},
-        **{f"{key.removeprefix('variant_')}_val": format_val_acc(group) for key, group in groups.items()},
-        "guessing": f"{100 * guessing_accuracy(groups['variant_swish']):.0f} %",
-    }
-    table = variants_table(groups, others, evidence.measured(STEPS))
-    return Answer(figures, claims, plot_curves(shown, "acc", "variants"), [("Each network", table)])
+    pairs = pairs_of(evidence)
+    contrasts = judge([contrast_groups(*pairs[key], of.direction) for key, of in VARIANTS.items()])
+    found = dict(zip(VARIANTS, contrasts, strict=True))
+    groups = {group.label: group for pair in pairs.values() for group in pair[::-1] if group.runs}
+    figures = {f"{key}_val": format_val_acc(new) for key, (new, _) in pairs.items()}
+    guessing = f"{100 * guessing_accuracy(pairs['swish'][0]):.0f} %"
+    return Answer(
+        {**found, **figures, "guessing": guessing},
+        [Claim(of.claim, [found[key]]) for key, of in VARIANTS.items()],
+        plot_curves([*groups.values()], "acc", "variants"),
+        [("Each network", variants_table(pairs, evidence.measured(STEPS)))],
+    )
 
 
-def variants_table(groups: dict[str, Group], others: dict[str, Group], steps: Measured) -> Table:
+def variants_table(pairs: Pairs, steps: Measured) -> Table:
     """One row per variant: its results, and what a step takes over one of what it is compared with."""
     rows = []
-    for key, group in groups.items():
-        rate, part = rate_of(group), VARIANTS[key].part
-        step: Contrast = contrast_ratio(
-            (group.label, steps.get(key, [])), (part, steps.get(part, [])), "higher", "time of a step", counted="round"
-        )
-        cells = [(format_rate(rate), rate), *accuracy_cells(group)]
-        seconds = (format_epoch_seconds(group), group.summary("time", "epoch_s").mean)
-        epochs = text_cells(format_best_epochs(group))
-        rows.append([*text_cells(group.label, others[key].label), *cells, *epochs, seconds, (step.amount, step.mean)])
+    for key, (new, old) in pairs.items():
+        taken = ((of.label, steps.get(name, [])) for of, name in ((new, key), (old, VARIANTS[key].part)))
+        step = contrast_ratio(*taken, "higher", "time of a step", counted="round")
+        cells = [(format_rate(rate_of(new)), rate_of(new)), *accuracy_cells(new), *text_cells(format_best_epochs(new))]
+        seconds = (format_epoch_seconds(new), new.summary("time", "epoch_s").mean)
+        rows.append([*text_cells(new.label, old.label), *cells, seconds, (step.amount, step.mean)])
     headings = ["network", "compared with", "rate", "validation %", "test % †", "best epochs", "s an epoch"]
     return Table([*headings, "time of a step"], rows)
 
 
 def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step of each variant and of the parts that they vary, timed alternately."""
-    groups = {experiment: group_of(evidence, experiment) for experiment in VARIANTS}
-    groups |= {of.part: compared_with(evidence, experiment) for experiment, of in VARIANTS.items()}
+    pairs = pairs_of(evidence)
+    groups = {key: new for key, (new, _) in pairs.items()} | {
+        VARIANTS[key].part: old for key, (_, old) in pairs.items()
+    }
     return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
 
 

@@ -141,12 +141,12 @@ class Contrast:
         Args:
             any_number: the number of seeds depends on the results, so that the interval has to hold for all numbers.
         """
-        sides = [self._scaled(of) for of in (ours, theirs)]
-        common = sorted(sides[0].keys() & sides[1].keys())
+        first, second = self._scaled(ours), self._scaled(theirs)
+        common = sorted(first.keys() & second.keys())
         empty = replace(self, seeds=len(common))
         if any_number and common:
-            return replace(empty, series=[sides[0][seed] - sides[1][seed] for seed in common])._by_series(ALPHA)
-        found = difference(*({seed: of[seed] for seed in common} for of in sides))
+            return replace(empty, series=[first[seed] - second[seed] for seed in common])._by_series(ALPHA)
+        found = difference({seed: first[seed] for seed in common}, {seed: second[seed] for seed in common})
         reason = found.reason if found.method == "none" else ""
         contrast = replace(empty, mean=self._unscaled(found.mean), tested=found, note=self.note or reason)
         if found.method == "none":
