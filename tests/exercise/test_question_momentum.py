@@ -110,8 +110,7 @@ def test_the_claims(answered: Callable[..., Answer], extreme: Values, paced: Val
 def test_what_is_shown(answered: Callable[..., Answer]):
     found = answered((LOW, MID, (0.1, None, None, None, None)), (HIGH, MID, LOW))
     text = text_of(momentum.SECTION, found)
-    assert "0.9 after 79. At one learning rate" in text
-    assert "5 of 5 runs of the deep network diverge or stay at guessing; 0.9 reaches 30.1 ± 0.2 %" in text
+    assert "0.9 after 79. In the deep network 5 of 5 runs diverge or stay at guessing; 0.9 reaches 30.1 ± 0.2 %" in text
     assert "no gain is shown" in text
     rows = {row[0][0]: [cell[0] for cell in row] for row in found.tables[0][1].rows}
     # 1 - 0.99999^1407 is 0.01397, and about half of that is the way

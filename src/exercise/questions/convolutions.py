@@ -40,7 +40,7 @@ def answer(evidence: Evidence) -> Answer:
         tests = {seed: 100 * value for seed, value in of.of("metrics", "test_acc").items()}
         reported = (REPORTED, dict.fromkeys(tests, NETWORKS[key][1]))
         contrasts.append(contrast_values((of.label, tests), reported, "not lower", "test accuracy †", POINTS))
-    claims = [Claim("They reach the accuracies that are reported", judge(contrasts)), *mc.claims]
+    claims = [Claim("They reach what is reported", judge(contrasts)), *mc.claims]
     ours = [100 * of.summary("metrics", "test_acc").mean for of in groups.values()]
     theirs = [of for _, of in NETWORKS.values()]
     figures = {
@@ -88,7 +88,7 @@ SECTION = Section(
     [SWEEP],
     [Measurement(MC, measure_mc, 23)],
     [
-        "With flips and 10 epochs of AdamW under a 1cycle schedule; the other solution has neither. Each network has a "
-        f"learning rate of its own. MC dropout: {SAMPLES} predictions of each image."
+        "Flips and 10 epochs of AdamW under a 1cycle schedule; the other solution has neither. Each has its own "
+        f"learning rate. MC dropout: {SAMPLES} predictions of each image."
     ],
 )

@@ -13,7 +13,7 @@ from exercise.contrast import Claim, Contrast, contrast_ratio, judge
 from exercise.formatting import format_percent, mean_cell, text_cells, with_label
 from exercise.plots import REFERENCE
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import CLOCK, one_thread, random_batch, time_alternately, training_step
+from exercise.step_costs import one_thread, random_batch, time_alternately, training_step
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep, experiments
 from trainlab.inference import mc_probabilities
@@ -23,7 +23,7 @@ from trainlab.statistics import Interval, interval
 
 RATE, BATCH, PREDICTED = 0.1, 128, 250
 NONE, PASS = "none", "one pass"
-WHERE = {"last": "before the output layer", "every": "after every hidden layer"}
+WHERE = ("last", "every")  # after the last hidden layer, or after each
 KINDS = ("standard", "alpha")
 VARIANTS = {
     NONE: {},
@@ -140,8 +140,8 @@ def answer(evidence: Evidence) -> Answer:
     claims = [
         Claim("Training takes about twice as long", [slower]),
         Claim("Predictions take no longer", [free]),
-        Claim(f"10 samples of MC dropout {WHERE['every']} cost about 10 predictions", [ten_every]),
-        Claim(f"10 samples of MC dropout {WHERE['last']} alone cost about 10 predictions", [ten_last]),
+        Claim("10 MC samples cost about 10 predictions", [ten_every]),
+        Claim("so do they with dropout before the output alone", [ten_last]),
     ]
     most = max(int(n) for _, n in of_samples.values())
     figures: dict[str, Any] = {
@@ -175,7 +175,7 @@ def plot(ratios: Mapping[str, Contrast]) -> Plot:
         axes.set(xscale="log", xlabel="times as much as without dropout, or as one prediction")
         axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
         axes.minorticks_off()
-        caption = "Last: dropout before the output layer alone; every: after each hidden layer. Dashed: 1, 2, 10 times."
+        caption = "Dropout after the last hidden layer, or every one. Dashed: 1, 2, 10 times."
         return Plot("7_costs", "What dropout costs", caption, *render(figure))
 
 
@@ -184,20 +184,24 @@ def table_by_rate(groups: Mapping[float, Group], rates: Mapping[float, Contrast]
     rows = []
     for rate, group in groups.items():
         epochs, loss, accuracy = _epochs(group), *(group.summary("metrics", f"val_{of}") for of in ("loss", "acc"))
-        ratio = (rates[rate].amount if rate else "-", rates[rate].mean)
+        ratio = (_format_ratio(rates[rate]) if rate else "-", rates[rate].mean)
         rows.append(
             [(f"{rate:g}", rate), mean_cell(epochs), ratio, mean_cell(loss, 3), *text_cells(format_percent(accuracy))]
         )
     return Table(["rate", "epochs to the lowest loss", "ratio", "validation loss", "validation accuracy"], rows)
 
 
+def _format_ratio(of: Contrast) -> str:
+    return f"{of.mean:.2f} ({of.alone[0]:.2f}-{of.alone[1]:.2f})"
+
+
 def table_of_times(timed: Mapping[str, Contrast], values: Sequence[Sequence[float]]) -> Table:
     """Milliseconds and ratios of all that was timed."""
     rows = [
-        [*text_cells(name), mean_cell(interval(ms), 2), ("-" if NONE in name else of.amount, of.mean)]
+        [*text_cells(name), mean_cell(interval(ms), 2), ("-" if NONE in name else _format_ratio(of), of.mean)]
         for (name, of), ms in zip(timed.items(), values, strict=True)
     ]
-    note = f"Steps on {BATCH} images, predictions of {PREDICTED}; one thread, in turn in each round. {CLOCK}"
+    note = f"Steps on {BATCH} images, predictions of {PREDICTED}; processor time of one thread, in turn in each round."
     return Table(["what", "ms", "ratio"], rows, note)
 
 
@@ -206,13 +210,12 @@ SECTION = Section(
     "7",
     "7. What dropout costs",
     "Does dropout slow down training? Predictions? What does MC dropout cost?",
-    "Dropout slows training, about twofold; it costs nothing in predictions, where it is off; MC dropout takes as many "
-    "times as long as there are samples.",
+    "",
     answer,
     [SWEEP, BETWEEN],
     [Measurement(STEPS, measure_steps, 1), Measurement(PREDICTIONS, measure_predictions, 1)],
     [
-        "Epochs are counted on 15,000 training images with standard dropout before the output layer; the time to the "
-        "lowest loss is the epochs times what such a step takes.",
+        "Epochs to the lowest loss are counted on 15,000 images with standard dropout before the output layer; time is "
+        "epochs times what such a step takes.",
     ],
 )

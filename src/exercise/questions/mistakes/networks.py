@@ -40,7 +40,7 @@ SWEEP = Sweep(
     ("callbacks.layer_statistics.every_n_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
     minutes=8,
 )
-NOTE = "Three passes over the images, validated after each half; learning rates as others used them, not searched."
+NOTE = "Three passes over the images, validated after each half; rates as others used them."
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
 PLAIN = {"SELU": "plain_selu", "ELU": "plain_elu_he"}
@@ -67,8 +67,8 @@ def results(groups: Sequence[Group]) -> tuple[str, Table]:
         ends = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve])
         label, rate = f"{of.label}{f' ({len(of.others)} lost)' if of.others else ''}", of.settings["optim.lr"]
         last = (f"{100 * ends.mean:.1f}", ends.mean)
-        rows.append([*text_cells(label), (f"{rate:g}", rate), *accuracy_cells(of), last])
-    return "Results", Table(["network", "learning rate", "validation %", "test % †", "validation %, last epoch"], rows)
+        rows.append([*text_cells(label), (f"{rate:g}", rate), accuracy_cells(of)[0], last])
+    return "Results", Table(["network", "rate", "validation %", "last epoch"], rows)
 
 
 def answer_raw_inputs(evidence: Evidence) -> Answer:
@@ -86,7 +86,7 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
         "last": f"{last:.2f}",
         "is_repaired": abs(last - 1) < abs(first - 1),
     }
-    headings = ["before training", "mean, first layer", "deviation", "mean, last hidden layer", "deviation"]
+    headings = ["before training", "first layer: mean", "deviation", "last: mean", "deviation"]
     rows = [[*text_cells(label), *((f"{v:z.2f}", v) for v in of)] for label, of in by_layer.items()]
     return Answer(
         figures,

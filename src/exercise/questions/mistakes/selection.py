@@ -116,7 +116,7 @@ SECTION = Section(
     [SWEEP, BETWEEN],
     [Measurement(CHOICES, measure, 0.5)],
     [
-        "Half of the test images are chosen by, the other half tells the truth; each split is used both ways round, so "
-        "that an easier half does not count, and none can be below zero. It is of these runs and images alone."
+        "One half of the test images chooses, the other tells the truth, both ways round, so that no split can be "
+        "below zero; of these runs and images alone."
     ],
 )

@@ -106,7 +106,7 @@ def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
         finite = [v for runs in means.values() for of in runs.values() for v in of if np.isfinite(v)]
         axes[0].set_ylim(min(finite) - 0.1, min(max(finite) * 1.05, SHOWN))
         legend_below(figure, max(axes, key=lambda one: len(one.get_lines())))
-        caption = f"Mean of {BLOCK} steps at a time. Triangles: spikes; dashed: guessing."
+        caption = "Triangles: spikes; dashed: guessing."
         return Plot("mistake_lr_steps", "The loss, step by step", caption, *render(figure))
 
 
@@ -115,12 +115,12 @@ SECTION = Section(
     "mistakes",
     "Mistake: a learning rate of 1e-3 for the plain network",
     "Train plain ELU, in batches of 32, at the default rate of many libraries. What becomes of it?",
-    "Others report a loss that spikes twice and 42.4 % for the plain network at 1e-3, and 50.1 % at 1e-4.",
+    "Others report two spikes and 42.4 % at 1e-3, and 50.1 % at 1e-4.",
     answer,
     [SWEEP],
     notes=[
         NOTE,
-        f"A spike is a mean of {BLOCK} losses above {ABOVE:g} times the median of the {BEFORE} before, a factor chosen "
-        "with such runs in sight.",
+        f"A spike: a mean of {BLOCK} losses above {ABOVE:g} times the median of the {BEFORE} before; the factor was "
+        "chosen with such runs in sight.",
     ],
 )

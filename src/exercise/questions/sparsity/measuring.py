@@ -28,9 +28,9 @@ START = Sweep(
     ("model.depth=4",),
     minutes=3,
 )
-DENSE, INT8, ZEROED, TUNED, TUNED_INT8 = "dense", "int8", "zeroed", "zeroed, tuned", "zeroed, tuned, int8"
-L1, GRADUAL, LOW_RANK, ACTIVE = "L1", "zeroed gradually", "low rank", "sparse activations"
-TAUGHT, UNTAUGHT = "distilled student", "student alone"
+DENSE, INT8, ZEROED, TUNED, TUNED_INT8 = "dense", "int8", "zeroed", "tuned", "tuned, int8"
+L1, GRADUAL, LOW_RANK, ACTIVE = "L1", "gradual", "low rank", "sparse activations"
+TAUGHT, UNTAUGHT = "distilled", "student"
 AS_TRAINED, LONGER, AS_L1 = "as trained", "trained on", "as L1"
 PLAN, STUDENT_PLAN = Plan(epochs=4, batches=88, lr=2e-3), Plan(epochs=8, batches=88, lr=4e-3)
 QUICK_PLAN, QUICK_STUDENT_PLAN = Plan(epochs=2, batches=8, lr=1e-3), Plan(epochs=2, batches=8, lr=4e-3)
@@ -62,7 +62,7 @@ def dense(start: Start) -> Made:
 def zeroed(start: Start) -> Made:
     """Small weights set to zero: at once, with fine-tuning, then in 8 bits; and gradually."""
     for share in (0.5, 0.9) if start.quick else (0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98):
-        setting = f"{100 * share:g} %"
+        setting = f"{100 * share:g}%"
         yield ZEROED, setting, methods.prune(start.network, share)
         if share >= 0.5:
             tuned = methods.prune_and_tune(start.network, share, start.data, start.plan)
@@ -76,7 +76,7 @@ def l1(start: Start) -> Made:
     """L1 at each strength, in units of the learning rate a step; zeroing to just as many zeros as the strongest has."""
     for strength in (0.4,) if start.quick else (0.2, 0.4, 0.8):
         network = methods.tune_with_l1(start.network, strength, start.data, start.plan)
-        yield L1, f"strength {strength:g}", network
+        yield L1, f"{strength:g}", network
     share = zeros_of(network)
     yield ZEROED, AS_L1, methods.prune(start.network, share)
     yield TUNED, AS_L1, methods.prune_and_tune(start.network, share, start.data, start.plan)
@@ -85,16 +85,16 @@ def l1(start: Start) -> Made:
 def smaller(start: Start) -> Made:
     """What is smaller, or has sparse activations, and no zeros among its weights."""
     for rank in (16,) if start.quick else (32, 16, 8):
-        yield LOW_RANK, f"rank {rank}", fine_tune(methods.factorize(start.network, rank), start.data, start.plan)
+        yield LOW_RANK, f"{rank}", fine_tune(methods.factorize(start.network, rank), start.data, start.plan)
     for strength in (0.03,) if start.quick else (0.0, 0.3):
         network = methods.sparsely_active(start.network, strength, start.data, start.plan)
-        yield ACTIVE, f"penalty {strength:g}", network
+        yield ACTIVE, f"{strength:g}", network
     plan = QUICK_STUDENT_PLAN if start.quick else STUDENT_PLAN
     for width in (50,) if start.quick else (50, 25):
         student = untrained_network(start.settings, start.data.image_shape, width=width)
         student.scaling.load_state_dict(start.network.get_submodule("scaling").state_dict())
-        yield TAUGHT, f"width {width}", methods.distill(student, start.network, start.data, plan)
-        yield UNTAUGHT, f"width {width}", fine_tune(student, start.data, plan)
+        yield TAUGHT, f"{width}", methods.distill(student, start.network, start.data, plan)
+        yield UNTAUGHT, f"{width}", fine_tune(student, start.data, plan)
 
 
 def figures(network: nn.Module, data: ImageData) -> Measured:

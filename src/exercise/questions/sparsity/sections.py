@@ -14,7 +14,7 @@ from exercise.store import Evidence, NotAvailable
 from trainlab.report import Cell, Plot, Table, canvas, legend_below, render
 from trainlab.statistics import Interval, interval
 
-HALF, HIGH = "50 %", "90 %"
+HALF, HIGH = "50%", "90%"
 DRAWN = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL, m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT)
 SPARSE = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL)
 TICKS, SIZES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98), (50, 100, 200, 500, 1000, 2000)
@@ -71,51 +71,39 @@ def strongest_l1(points: Points) -> Point:
     return max((of for (method, _), of in points.items() if method == m.L1), key=lambda of: of.summary("zeros").mean)
 
 
-def claims_of(points: Points) -> list[Claim]:
-    """One or two per way; each network is compared with one that has as many zeros, or was trained for as long."""
+def answer(evidence: Evidence) -> Answer:
+    """How sparse and how small the network gets, at what cost, and by which way.
+
+    Each network is compared with one that has as many zeros, or was trained for as long.
+    """
+    points = points_of(evidence)
     start, longer = points[m.DENSE, m.AS_TRAINED], points[m.DENSE, m.LONGER]
-    l1, at_once = strongest_l1(points), points[m.TUNED, HIGH]
-    statements = {
-        f"Zeroing the smallest {HALF} of the weights costs nothing": (points[m.ZEROED, HALF], start, "not lower"),
-        "It costs nothing if the others are fine-tuned": (points[m.TUNED, HALF], longer, "not lower"),
-        "L1 is more accurate than zeroing as many weights": (l1, points[m.ZEROED, m.AS_L1], "higher"),
-        "L1 is more accurate than zeroing as many and fine-tuning": (l1, points[m.TUNED, m.AS_L1], "higher"),
-        f"Zeroing {HIGH} gradually is more accurate than at once": (points[m.GRADUAL, HIGH], at_once, "higher"),
+    l1 = max((of for of in points.values() if of.method == m.L1), key=lambda of: of.summary("zeros").mean)
+    pairs = {
+        f"With fine-tuning, {HALF} zeros cost nothing": (points[m.TUNED, HALF], longer, "not lower"),
+        "L1 beats zeroing and fine-tuning": (l1, points[m.TUNED, m.AS_L1], "higher"),
+        "Zeroing gradually beats zeroing at once": (points[m.GRADUAL, HIGH], points[m.TUNED, HIGH], "higher"),
         "Weights of 8 bits cost nothing": (points[m.INT8, "8 bits"], start, "not lower"),
     }
-    judged = judge([compare(*pair) for pair in statements.values()])
-    return [Claim(statement, [contrast]) for statement, contrast in zip(statements, judged, strict=True)]
-
-
-def answer(evidence: Evidence) -> Answer:
-    """How sparse and how small the network gets, at what cost, and by which way."""
-    points = points_of(evidence)
-    claims = claims_of(points)
-    half, tuned, l1, l1_tuned, gradual, int8 = (claim.contrasts[0] for claim in claims)
-    start, longer = points[m.DENSE, m.AS_TRAINED], points[m.DENSE, m.LONGER]
-    kilobytes = {name: points[of].summary("bytes", 1e-3).mean for name, of in _FILES.items()}
-    idle = [of.summary("idle").mean for (method, _), of in points.items() if method == m.ACTIVE]
-    high = compare(points[m.TUNED, HIGH], longer, "not lower")
-    figures: dict[str, Any] = {
-        "half": f"{half.mean:+z.1f}",
-        "tuned_half": f"{tuned.mean:+z.1f}",
-        "tuned_high": f"{high.mean:+z.1f}",
-        "int8": f"{int8.mean:+z.1f}",
-        "int8_times": f"{kilobytes['dense'] / kilobytes['int8']:.1f}",
-        "l1_zeros": f"{strongest_l1(points).summary('zeros').mean:.0f} %",
-        "l1": l1.size,
-        "l1_tuned": l1_tuned.size,
-        "l1_verdict": l1.verdict,
-        "l1_tuned_verdict": l1_tuned.verdict,
-        "gradual_verdict": gradual.verdict,
-        "gradual": f"{gradual.mean:+z.1f} points",
-        "idle": f"{min(idle):.0f} %",
-        **{f"{name}_kb": f"{size:,.0f} kB" for name, size in kilobytes.items()},
+    tuned, l1_tuned, gradual, int8 = judged = judge([compare(*pair) for pair in pairs.values()])
+    changes = {
+        **{"tuned_half": tuned, "int8": int8, "gradual": gradual},
+        "half": compare(points[m.ZEROED, HALF], start, "not lower"),
+        "tuned_high": compare(points[m.TUNED, HIGH], longer, "not lower"),
     }
+    files = {"dense": start, "int8": points[m.INT8, "8 bits"], "half": points[m.TUNED, HALF]}
+    kilobytes = {name: of.summary("bytes", 1e-3).mean for name, of in files.items()}
+    figures: dict[str, Any] = {
+        **{name: f"{of.mean:+z.1f}" for name, of in changes.items()},
+        **{f"{name}_kb": f"{size:,.0f}" for name, size in kilobytes.items()},
+        "int8_times": f"{kilobytes['dense'] / kilobytes['int8']:.1f}",
+        "l1_zeros": f"{l1.summary('zeros').mean:.0f} %",
+        "l1": compare(l1, points[m.ZEROED, m.AS_L1], "higher"),
+        "l1_tuned": l1_tuned,
+        "gradual_verdict": gradual.verdict,
+    }
+    claims = [Claim(statement, [contrast]) for statement, contrast in zip(pairs, judged, strict=True)]
     return Answer(figures, claims, plot(points, start), [("All networks", table(points))])
-
-
-_FILES = {"dense": (m.DENSE, m.AS_TRAINED), "int8": (m.INT8, "8 bits"), "half": (m.TUNED, HALF)}
 
 
 def table(points: Points) -> Table:
@@ -124,13 +112,14 @@ def table(points: Points) -> Table:
     rows: list[list[Cell]] = []
     for of in points.values():
         zeros, size, own = of.summary("zeros"), of.summary("bytes", 1e-3), of.summary("weights", 1).mean
-        setting = of.setting if own == weights else f"{of.setting}, {own:,.0f} weights"
-        idle = f" ({of.summary('idle').mean:.0f} of outputs)" if of.method == m.ACTIVE else ""
+        setting = of.setting if own == weights else f"{of.setting}: {own:,.0f}"
+        idle = f" (outputs {of.summary('idle').mean:.0f})" if of.method == m.ACTIVE else ""
         cells = [(f"{zeros.mean:.1f}{idle}", zeros.mean), (f"{size.mean:,.0f}", size.mean)]
-        scores = [mean_cell(of.summary(name)) for name in ("val_acc", "test_acc")]
-        rows.append([*text_cells(of.method, setting), *cells, *scores])
-    headings = ["method", "setting", "zeros, %", "kB", "validation accuracy, %", "test accuracy †, %"]
-    return Table(headings, rows, f"{weights:,.0f} weights, where no other number is given.")
+        val, test = of.summary("val_acc"), of.summary("test_acc").mean
+        rows.append([*text_cells(of.method, setting), *cells, mean_cell(val), (f"{test:.1f}", test)])
+    headings = ["method", "setting", "zeros %", "kB", "validation %", "test % †"]
+    note = f"{weights:,.0f} weights or as given; rank, width, or strength of a penalty."
+    return Table(headings, rows, note)
 
 
 def plot(points: Points, start: Point) -> Plot:
@@ -157,7 +146,7 @@ def plot(points: Points, start: Point) -> Plot:
         caption = (
             "Sparser, or smaller, to the right: how long does a line stay at the level of the dense network (grey)?"
         )
-        return Plot("6_trade_off", "Accuracy against zeros and bytes", caption, *render(figure))
+        return Plot("6_trade_off", "Sparser and smaller to the right", caption, *render(figure))
 
 
 def _by_bytes(of: Point) -> float:
@@ -175,12 +164,9 @@ SECTION = Section(
     [m.START],
     m.MEASUREMENTS,
     (
-        "All methods start from one trained network a seed, 20 layers of 100 units with batch normalization. Those "
-        f"that train do so for {m.PLAN.epochs * m.PLAN.batches} more steps of Adam; students start anew, with "
-        f"{m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches}. What is fine-tuned is compared with the network trained "
-        "on for as long, the rest with the network itself, and L1 with zeroing just as many weights.",
-        "Magnitudes are in units of their layer's root mean square. L1 is a proximal step after each step of Adam; "
-        "gradual zeroing follows the schedule of TensorFlow's toolkit (Zhu and Gupta, 2017). kB: each tensor in the "
-        "smallest of several forms, such as a bit per weight and what is not zero.",
+        f"All start from one trained network a seed and train for {m.PLAN.epochs * m.PLAN.batches} steps of Adam, the "
+        f"dense one, too; students start anew, with {m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches}. L1 is compared "
+        "with zeroing just as many weights. Magnitudes are in units of their layer's root mean square; gradual zeroing "
+        "has the schedule of TensorFlow's toolkit. kB: each tensor in the smallest of several forms.",
     ),
 )
