@@ -55,7 +55,7 @@ def test_mc_dropout_is_measured_of_the_seeds_that_there_are_and_of_none_twice(
     leave_runs(leave, "cnn_alpha_dropout", 0.7, seeds)
     taken = []
 
-    def left_on(runs: Sequence[Run]) -> Measured:
+    def left_on(runs: Sequence[Run], samples: int) -> Measured:
         (run,) = runs
         taken.append(run.seed)
         if taken == [1, 2]:

@@ -17,11 +17,11 @@ NAMES = ("dropout off", "MC dropout")
 DIGITS = (2, 2, 3, 3)  # of the columns of the table
 
 
-def measure_mc_dropout(runs: Collection[Run]) -> Measured:
+def measure_mc_dropout(runs: Collection[Run], samples: int = SAMPLES) -> Measured:
     """Test accuracy in % and negative log-likelihood of the first runs by seed, without and with dropout left on."""
     found: Measured = {}
     for run in sorted(runs, key=lambda run: run.seed)[:SEEDS]:
-        figures = evaluate_checkpoint(run.folder / "checkpoints" / "best.ckpt", mc_samples=SAMPLES)
+        figures = evaluate_checkpoint(run.folder / "checkpoints" / "best.ckpt", mc_samples=samples)
         for metric, factor in (("accuracy", 100), ("nll", 1)):
             for side in SIDES:
                 value = figures["metrics"][metric][side]["value"] * factor
@@ -29,7 +29,7 @@ def measure_mc_dropout(runs: Collection[Run]) -> Measured:
     return found
 
 
-def answer_of(found: Measured, key: str = "8e_mc") -> Answer:
+def answer_of(found: Measured, key: str = "8e_mc", samples: int = SAMPLES) -> Answer:
     """Whether MC dropout is better; ``key`` names the picture."""
     if not found:
         raise NotAvailable("no run with dropout was completed")
@@ -46,7 +46,7 @@ def answer_of(found: Measured, key: str = "8e_mc") -> Answer:
         Claim("Predictions with MC dropout are more accurate", [more]),
         Claim("Their probabilities are better: a lower negative log-likelihood", [less]),
     ]
-    figures = {"accuracy": more, "loss": less, **means, "samples": SAMPLES}
+    figures = {"accuracy": more, "loss": less, **means, "samples": samples}
     table = seeds_table(*accuracy, *loss)
     return Answer(figures, claims, plot_losses(key, *loss), [("Each seed, dropout off and left on", table)])
 
