@@ -22,10 +22,10 @@ TEXTBOOK = {
 NOISE = {"selu": 1, "elu": 2, "relu": 4}
 
 
-def look(folder: Path, mean: float, std: float, dead: float, gradient: float = 4) -> None:
-    """One hidden layer is as far above as the other below; the first has twice the gradient, then ``gradient``."""
+def look(folder: Path, mean: float, std: float, dead: float) -> None:
+    """One hidden layer is as far above as the other below; the first has twice the gradient, then four times."""
     lines = []
-    for epochs, norm in ((0, 2), (7, gradient)):
+    for epochs, norm in ((0, 2), (7, 4)):
         lines.append(f"{epochs},{epochs * 9},linear_1,{mean},{std},{dead},{norm}\n")
         lines.append(f"{epochs},{epochs * 9},linear_2,{-mean},{2 - std},{dead},1\n")
         lines.append(f"{epochs},{epochs * 9},output,50,50,0.5,100\n")  # which is not hidden
@@ -61,16 +61,15 @@ def test_what_the_textbook_says(made):
     assert verdicts(found) == ["confirmed"] * 4
     by_pair = {(one.a, one.metric): one.mean for one in found.contrasts if one.b == "ReLU"}
     # Noise of 0, 0.001 and 0.002 times each network's own: SELU's means are 0.101, ReLU's 0.904.
-    assert by_pair["SELU", "distance of the mean from 0"] == pytest.approx(0.101 / 0.904, rel=1e-2)
+    assert by_pair["SELU", "mean, from 0"] == pytest.approx(0.101 / 0.904, rel=1e-2)
     assert by_pair["ELU", "dead units, %"] == pytest.approx(-20.4)
     # Of QUICK the mean is 9.45 / 7, of SLOW 11.9 / 7: 3.5 points of accuracy, and 0.03 less noise.
-    assert by_pair["SELU", "validation accuracy, mean over the epochs"] == pytest.approx(3.5 + 0.03)
+    assert by_pair["SELU", "accuracy over the epochs"] == pytest.approx(3.5 + 0.03)
     text = text_of(SECTION, found)
     assert (
         "is 0.10 away from zero with SELU, 0.20 with ELU and 0.90 with ReLU, where 20.4 % of the units are dead" in text
     )
-    assert "SELU's deviation ends 0.10 away from 1, ELU's 0.50, ReLU's 1.00." in text
-    assert "at 20 layers the right initialization is enough" in text
+    assert "it survives training: SELU's deviation ends 0.10 away from 1" in text
     [(_, table)] = found.tables
     assert sorted(row[1][0] for row in table.rows) == ["0.0003 *"] * 3 + ["0.001"] * 3
 
@@ -86,14 +85,7 @@ def test_a_deviation_that_is_not_kept(made):
     assert verdicts(found) == ["confirmed", "contradicted", "confirmed", "confirmed"]
     text = text_of(SECTION, found)
     assert "but SELU does not keep a deviation of 1." in text
-    assert "Training moves them: SELU's deviation ends 0.40 away from 1" in text
-
-
-def test_a_gradient_that_vanishes(made, tmp_path):
-    evidence = made()
-    for seed in range(1, 7):
-        look(tmp_path / SWEEP.name / f"relu,0.0003,{seed}", 0.9, 2.0, 0.2, gradient=0.01)
-    assert "changes by more than 10 times with ReLU." in text_of(SECTION, answer(evidence))
+    assert "training moves them, and SELU's deviation ends 0.40 away from 1" in text
 
 
 def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp_path):
@@ -111,9 +103,9 @@ def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp
         look(quick, 5.0, 5.0, 0.9)
     found = answer(evidence)
     assert found.figures["elu_mean"] == "0.20"
-    assert found.figures["elu_course"] == "56.5 %"
-    rows = {(row[0][0], row[1][0]) for row in found.tables[0][1].rows}
-    assert {("SELU", "0.0003 *"), ("ELU", "0.001 *"), ("ReLU", "0.0003 *")} <= rows
+    rows = {(row[0][0], row[1][0]): row for row in found.tables[0][1].rows}
+    assert {("SELU", "0.0003 *"), ("ELU", "0.001 *"), ("ReLU", "0.0003 *")} <= rows.keys()
+    assert rows["ELU", "0.001 *"][7][1] == pytest.approx(56.5 - 0.02)
 
 
 def test_of_a_diverged_rate_the_other_is_compared(made):

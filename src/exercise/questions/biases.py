@@ -63,7 +63,6 @@ def answer(evidence: Evidence) -> Answer:
     figures = {
         **{name: mean_accuracy(group) for name, group in groups.items()},
         "zeros_pm": format_val_acc(groups[ZEROS]),
-        "seeds": best.seeds,
         "best": best.b,
         "best_gain": best.size,
         "scale": SCALE,
@@ -120,7 +119,7 @@ def _plot(compared: Sequence[tuple[Contrast, Group, Group]], by_layer: Measured)
         right.set_ylim(bottom=0)
         right.set_ylabel("size of the biases at the end")
         legend_below(figure, right)
-        caption = "Left: mean and 95 % interval, each tick a seed. Right: means over the seeds, layer by layer."
+        caption = "Left: means with 95 % intervals, ticks are seeds."
         return Plot("2_biases", "What the start of the biases changes", caption, *render(figure))
 
 
@@ -134,7 +133,7 @@ SECTION = Section(
     [SWEEP],
     [Measurement(AT_THE_END, measure)],
     (
-        "Standardized inputs; 7 epochs of 120 batches of 128 images, under a 1cycle schedule, so that the runs have "
-        "settled at their end; 10,000 images for validation, since the differences are small.",
+        "Standardized inputs; 7 epochs of 120 batches of 128 images under a 1cycle schedule; 10,000 images for "
+        "validation, since the differences are small.",
     ),
 )

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from exercise.contrast import Claim, contrast_groups, judge
-from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, text_cells, with_label
+from exercise.formatting import accuracy_cells, mean_accuracy, text_cells, with_label
 from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
 from exercise.plots import draw_by_layer, marked
 from exercise.section import Answer, Section
@@ -26,7 +26,7 @@ from trainlab.report import (
     mean_over_seeds,
     render,
 )
-from trainlab.statistics import Interval, interval
+from trainlab.statistics import interval
 
 SWEEP = Sweep(
     "question_1",
@@ -45,7 +45,7 @@ STARTS = {
     "one value, output layer independent": ("he_constant", "glorot_uniform"),
     "independent, output layer one value": ("he_normal", "he_constant"),
 }
-INDEPENDENT, SAME, OUTPUT_INDEPENDENT, OUTPUT_SAME = STARTS
+INDEPENDENT, SAME, OUTPUT_INDEPENDENT, _ = STARTS
 RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_units"))
 DEAD = LAYER_STATISTICS.index("dead")
 
@@ -57,7 +57,7 @@ def answer(evidence: Evidence) -> Answer:
     same, independent = normed[SAME], normed[INDEPENDENT]
     units, width = int(_most(same, DISTINCT)), int(same.settings["model.width"])
     of_last = normed[OUTPUT_INDEPENDENT]
-    last_units, last_rank = (_at_end(of_last, row, lambda of: of[-1]).mean for row in (DISTINCT, RANK))
+    last_units, last_rank = (_at_end(of_last, row, lambda of: of[-1]) for row in (DISTINCT, RANK))
     dead_by_seed = figure_by_seed(plain[SAME], lambda of: float(hidden_at_end(of, of.by_epochs, DEAD).mean()))
     dead = interval([*dead_by_seed.values()]).mean
     figures = {
@@ -65,7 +65,6 @@ def answer(evidence: Evidence) -> Answer:
         "width": width,
         "same": mean_accuracy(same),
         "independent": mean_accuracy(independent),
-        "output_same": mean_accuracy(normed[OUTPUT_SAME]),
         "output_independent": mean_accuracy(of_last),
         "plain_same": mean_accuracy(plain[SAME]),
         "last_units": f"{last_units:.0f}",
@@ -73,7 +72,7 @@ def answer(evidence: Evidence) -> Answer:
         "dead": f"{100 * dead:.0f} %",
         "is_saturated": dead > 0.5,
     }
-    counted = f"at most {units} distinct units per hidden layer, before training and after each epoch"
+    counted = f"at most {units} before training and after each epoch"
     contrasts = judge([contrast_groups(same, independent, "lower")])
     return Answer(
         figures,
@@ -92,10 +91,10 @@ def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
     return with_label(evidence.group(SWEEP, **settings), name)
 
 
-def _at_end(group: Group, row: int, of_layers: Callable[[Values], float] = np.mean) -> Interval:
-    """Distinct units or rank of the hidden layers after the last epoch, as one number per seed."""
+def _at_end(group: Group, row: int, of_layers: Callable[[Values], float] = np.mean) -> float:
+    """Distinct units or rank of the hidden layers after the last epoch, mean over the seeds."""
     figure = figure_by_seed(group, lambda of: float(of_layers(hidden_at_end(of, of.weights_by_epochs, row))))
-    return interval([*figure.values()])
+    return interval([*figure.values()]).mean
 
 
 def _most(group: Group, row: int) -> float:
@@ -122,15 +121,15 @@ def _plot(groups: Iterable[Group]) -> Plot:
         right.set_title("validation accuracy")
         right.set_xlabel("epochs")
         legend_below(figure, left)
-        caption = "With batch normalization, means over the seeds. Lines on the left are drawn a little apart."
-        return Plot("1_symmetry", "Distinct units, and what the network learns", caption, *render(figure))
+        caption = "With batch normalization; on the left drawn a little apart."
+        return Plot("1_symmetry", "Distinct units and accuracy", caption, *render(figure))
 
 
 def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], counted: str) -> Table:
     rows = [
         [
             *text_cells(norm, group.label),
-            *(mean_cell(_at_end(group, row)) for row in (DISTINCT, RANK)),
+            *((f"{_at_end(group, row):.1f}", _at_end(group, row)) for row in (DISTINCT, RANK)),
             *accuracy_cells(group),
         ]
         for norm, groups in (("yes", normed), ("no", plain))
@@ -138,9 +137,8 @@ def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], counted: str
     ]
     headings = ["batch norm.", "start", "distinct units", "rank", "validation accuracy, %", "test accuracy †, %"]
     note = (
-        "Distinct units, and the rank of the weights: mean over the hidden layers after the last epoch. A unit is "
-        "distinct if its weights differ from those of any other by more than rounding. "
-        f"{SAME[:1].upper()}{SAME[1:]}, with batch normalization: {counted}."
+        "After the last epoch, mean over the hidden layers. Units are distinct where their weights differ by more than "
+        f"rounding: with batch normalization and {SAME} {counted}."
     )
     return Table(headings, rows, note)
 
@@ -154,7 +152,7 @@ SECTION = Section(
     answer,
     [SWEEP],
     notes=(
-        "The figures of the answer are of the network with batch normalization, which undoes what equal weights do to "
-        "the scale of the sums and leaves nothing but the symmetry. 6 epochs of 150 batches.",
+        "6 epochs of 150 batches. The answer is of the network with batch normalization, which undoes what equal "
+        "weights do to the scale of the sums.",
     ),
 )
