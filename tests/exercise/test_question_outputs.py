@@ -67,9 +67,7 @@ def test_figures_of_probabilities_by_hand():
     one = outputs.of_one_class(found, torch.tensor([[0.0, 1, 0], [0, 1, 0], [1, 0, 0]]))
     assert one["accuracy"] == pytest.approx(200 / 3)
     assert one["sum"] == pytest.approx((1.4 + 2.1 + 1.4) / 3)
-    counts = outputs._histograms(found, outputs.Examples(torch.zeros(3), present), 1)
-    assert sum(counts["sum"]) == sum(counts["lesser"]) == 3
-    assert counts["lesser"][int(0.6 * outputs.BINS)] == 2  # 0.6, 0.6 and 0.3
+    assert outputs.lesser(found, present).tolist() == pytest.approx([0.6, 0.6, 0.3])
 
 
 def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], top: tuple[float, ...]) -> tuple[dict, dict]:
@@ -78,7 +76,7 @@ def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], top: tuple
 
     ones, spread = by_seed((1.0,) * 3), by_seed((0.98, 1.0, 1.02))
     low, high = by_seed((0.6, 0.61, 0.62)), by_seed((1.4, 1.41, 1.42))
-    histograms = {name: {head: [5, 5] for head in outputs.HEADS} for name in ("sum", "lesser")}
+    histogram = {head: [5, 5] for head in outputs.HEADS}
     one = {
         "accuracy": {"softmax": by_seed(softmax), "logistic": by_seed(logistic)},
         "sum": {"softmax": ones, "logistic": spread},
@@ -91,7 +89,7 @@ def measured(softmax: tuple[float, ...], logistic: tuple[float, ...], top: tuple
         "exactly": {"softmax": zero, "logistic": by_seed((4.0, 4.2, 4.1))},
         "top": {"softmax": by_seed((20.0, 20.4, 21.0)), "logistic": by_seed(top)},
     }
-    return tuple({"figures": of, "histograms": histograms, "images": 5000} for of in (one, two))  # type: ignore
+    return tuple({"figures": of, "histogram": histogram, "images": 5000} for of in (one, two))  # type: ignore
 
 
 BETTER, ALIKE, WORSE = (25.0, 25.3, 26.0), (20.1, 20.3, 21.2), (15.0, 15.3, 16.1)

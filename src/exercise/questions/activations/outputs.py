@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from exercise.contrast import POINTS, Claim, contrast_values, judge
 from exercise.formatting import mean_cell, text_cells
+from exercise.plots import REFERENCE
 from exercise.questions.activations.comparison import OTHERS
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
@@ -29,7 +30,6 @@ LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
 SEEDS, EPOCHS, QUICK_IMAGES = tuple(range(1, 11)), 2, 1000
 BINS = 40
-HIGHEST_SUM = 4.0  # of the histogram; what is above counts in its last bin
 _COLORS = {"softmax": COLORS[1], "logistic": COLORS[0]}
 _NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
 Values = Mapping[int, float]
@@ -116,7 +116,7 @@ def probabilities(network: ImageNetwork, images: Tensor, head: str) -> Tensor:
 
 
 def measure(evidence: Evidence, paired: bool) -> Measured:
-    """Figures by name, head and seed, and histograms by head over all seeds.
+    """Figures by name, head and seed, and by head a histogram of `lesser` over all seeds.
 
     Args:
         evidence: with a run that names the images.
@@ -133,7 +133,7 @@ def measure(evidence: Evidence, paired: bool) -> Measured:
     if paired:
         held_out = image_pairs(held_out, 0, "validation")
         mean, std = torch.cat([mean, mean], 2), torch.cat([std, std], 2)
-    found: Measured = {"figures": {}, "histograms": {"sum": {}, "lesser": {}}, "images": len(held_out.images)}
+    found: Measured = {"figures": {}, "histogram": {}, "images": len(held_out.images)}
     for head in HEADS:
         seen = []
         for seed in SEEDS[:2] if quick else SEEDS:
@@ -142,8 +142,8 @@ def measure(evidence: Evidence, paired: bool) -> Measured:
             seen.append(probabilities(network, held_out.images, head))
             for name, value in (of_two_classes if paired else of_one_class)(seen[-1], held_out.present).items():
                 found["figures"].setdefault(name, {}).setdefault(head, {})[str(seed)] = value
-        for name, counts in _histograms(torch.cat(seen), held_out, len(seen)).items():
-            found["histograms"][name][head] = counts
+        least = torch.cat([lesser(of, held_out.present) for of in seen])
+        found["histogram"][head] = torch.histc(least, BINS, 0, 1).long().tolist()
     return found
 
 
@@ -166,15 +166,9 @@ def of_two_classes(found: Tensor, present: Tensor) -> dict[str, float]:
     return {name: 100 * share.float().mean().item() for name, share in shares.items()}
 
 
-def _histograms(found: Tensor, examples: Examples, repeats: int) -> dict[str, list[int]]:
-    """Of the sum of an image's probabilities, and of the lowest one among the classes that are there."""
-    present = examples.present.repeat(repeats, 1)
-    lesser = found.masked_fill(present == 0, torch.inf).amin(1)
-    sums = found.sum(1).clamp(max=HIGHEST_SUM)
-    return {
-        "sum": torch.histc(sums, BINS, 0, HIGHEST_SUM).long().tolist(),
-        "lesser": torch.histc(lesser, BINS, 0, 1).long().tolist(),
-    }
+def lesser(found: Tensor, present: Tensor) -> Tensor:
+    """The lowest probability among the classes that are there, (N,)."""
+    return found.masked_fill(present == 0, torch.inf).amin(1)
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -190,7 +184,7 @@ def answer(evidence: Evidence) -> Answer:
         **{"low": low, "high": high},
         "ranks": found[-1].verdict,
     }
-    return Answer(figures, found, plot_outputs(one, two), [("Both outputs for both tasks", _table(one, two))])
+    return Answer(figures, found, plot_lesser(two["histogram"]), [("Both outputs for both tasks", _table(one, two))])
 
 
 def claims(accuracy: Mapping[str, Values], top: Mapping[str, Values]) -> list[Claim]:
@@ -229,35 +223,22 @@ def _table(one: Measured, two: Measured) -> Table:
     return Table(["task", "figure", *(_NAMES[head] for head in HEADS)], rows, note)
 
 
-def plot_outputs(one: Measured, two: Measured) -> Plot:
-    """What the probabilities of an image add up to, and how probable the less probable of two right classes is."""
-    sums, lesser = "sum of the probabilities", "its probability"
-    panels = (
-        (one["histograms"]["sum"], HIGHEST_SUM, 1, "one class: sum of all", sums),
-        (two["histograms"]["sum"], HIGHEST_SUM, 2, "two classes: sum of all", sums),
-        (two["histograms"]["lesser"], 1.0, 0.5, "two classes: the lesser one", lesser),
-    )
-    with canvas(8.6, 3.2, 3) as (figure, axes):
-        for axis, (counts, highest, mark, title, label) in zip(axes, panels, strict=True):
-            for head, found in counts.items():
-                shares, edges = np.array(found) / max(1, sum(found)), np.linspace(0, highest, len(found) + 1)
-                axis.stairs(shares, edges, fill=True, alpha=0.45, color=_COLORS[head], label=_NAMES[head])
-                axis.stairs(shares, edges, color=_COLORS[head], linewidth=1.2)
-            axis.set_yscale("symlog", linthresh=0.01)
-            axis.set_yticks([0, 0.01, 0.1, 1])
-            axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-            axis.set_ylim(0, 1.3)
-            axis.set_title(title, fontsize=10)
-            axis.set_xlabel(label)
-            axis.axvline(mark, color="#7F7F7F", linewidth=1, linestyle="--")
-        axes[0].set_ylabel("share of images")
-        legend_below(figure, axes[0])
-        return Plot(
-            "4_outputs",
-            "What the outputs say",
-            "Dashed: how many classes are there; one half.",
-            *render(figure),
-        )
+def plot_lesser(histograms: Mapping[str, list[int]]) -> Plot:
+    """How probable the less probable of two right classes is."""
+    with canvas(6.0, 3.0) as (figure, (axes,)):
+        for head, counts in histograms.items():
+            shares, edges = np.array(counts) / max(1, sum(counts)), np.linspace(0, 1, len(counts) + 1)
+            axes.stairs(shares, edges, fill=True, alpha=0.45, color=_COLORS[head], label=_NAMES[head])
+            axes.stairs(shares, edges, color=_COLORS[head], linewidth=1.2)
+        axes.axvline(0.5, **REFERENCE)
+        axes.set_yscale("symlog", linthresh=0.01)
+        axes.set_yticks([0, 0.01, 0.1, 1])
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_ylabel("share of pairs")
+        axes.set_xlabel("probability of the less probable of two right classes")
+        legend_below(figure, axes)
+        caption = "Softmax cannot give it more than one half (dashed)."
+        return Plot("4_outputs", "Two classes at once", caption, *render(figure))
 
 
 SECTION = Section(
