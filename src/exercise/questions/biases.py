@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from exercise.contrast import Claim, Contrast, contrast_groups, judge
-from exercise.formatting import accuracy_cells, format_val_acc, mean_accuracy, mean_cell, text_cells, with_label
+from exercise.formatting import accuracy_cells, format_val_acc, mean_accuracy, text_cells, with_label
 from exercise.plots import REFERENCE, draw_by_layer, marked
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
@@ -71,12 +71,12 @@ def answer(evidence: Evidence) -> Answer:
     }
     statements = (f"Zero is no worse than {NAMES[CONSTANT]}", "Zero is no worse than random biases")
     rows = [
-        [*text_cells(group.label), val, mean_cell(group.summary("metrics", "val_loss"), 3), test, mean_cell(size, 3)]
+        [*text_cells(group.label), val, (f"{loss:.3f}", loss), test, (f"{size.mean:.3f}", size.mean)]
         for group, size in zip(groups.values(), sizes.values(), strict=True)
-        for val, test in [accuracy_cells(group)]
+        for loss, (val, test) in [(group.summary("metrics", "val_loss").mean, accuracy_cells(group))]
     ]
     headings = ["start", "validation accuracy, %", "validation loss", "test accuracy †, %", "size at the end"]
-    note = "Size: root of the mean square of the hidden layers' biases at the best epoch."
+    note = "Size: root mean square of the hidden layers' biases at the best epoch."
     return Answer(
         figures,
         [Claim(statement, [one]) for statement, one in zip(statements, contrasts, strict=True)],

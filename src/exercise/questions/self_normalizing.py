@@ -10,7 +10,7 @@ from math import nan
 import numpy as np
 
 from exercise.contrast import POINTS, Claim, contrast_ratio, contrast_values, judge
-from exercise.formatting import accuracy_cells, mean_cell, with_label
+from exercise.formatting import accuracy_cells, with_label
 from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
 from exercise.plots import REFERENCE, draw_by_layer, marked
 from exercise.section import Answer, Section
@@ -169,26 +169,18 @@ def _table(groups: Sequence[Group], chosen: Sequence[object]) -> Table:
     rows = [_row(group, any(group.runs is of for of in chosen)) for group in groups]
     headings = ["activation", "rate", "mean from 0", "deviation from 1", "dead, %", "gradient at first", "at the end"]
     headings += ["accuracy over epochs, %", "validation loss", "validation accuracy, %", "test accuracy †, %"]
-    note = (
-        "Means over the hidden layers after the last epoch. Gradient: its norm in the first over that in the last one."
-        " * the rate with the lower validation loss."
-    )
+    note = "Means over the hidden layers, at the end. Gradient: norm in the first over that in the last. * lower loss."
     return Table(headings, rows, note)
 
 
 def _row(group: Group, is_chosen: bool) -> list[Cell]:
     name, rate = NAMES[str(group.settings["model.activation"])], group.settings["optim.lr"]
     cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
-    cells += [mean_cell(interval([*figure_by_seed(group, one).values()]), 2) for one in (from_zero, from_one)]
-    figures: tuple[tuple[Figure, int], ...] = ((dead, 1), (lambda layers: flow(layers, 0), 2), (flow_at_end, 2))
-    cells += [(_mean(group, one, digits), float(_mean(group, one, digits))) for one, digits in figures]
-    learned = interval([*course(group).values()]).mean
-    return [
-        *cells,
-        (f"{learned:.1f}", learned),
-        mean_cell(group.summary("metrics", "val_loss"), 3),
-        *accuracy_cells(group),
-    ]
+    figures: list[tuple[Figure, int]] = [(from_zero, 2), (from_one, 2), (dead, 1)]
+    figures += [(lambda layers: flow(layers, 0), 2), (flow_at_end, 2)]
+    means = [(interval([*figure_by_seed(group, figure).values()]).mean, digits) for figure, digits in figures]
+    means += [(interval([*course(group).values()]).mean, 1), (group.summary("metrics", "val_loss").mean, 3)]
+    return [*cells, *((f"{mean:.{digits}f}", mean) for mean, digits in means), *accuracy_cells(group)]
 
 
 SECTION = Section(
@@ -200,8 +192,8 @@ SECTION = Section(
     answer,
     [SWEEP],
     notes=(
-        "Standardized inputs; LeCun initialization for SELU, He's for the others; 7 epochs of 160 batches of 128 "
-        "images. Layers are compared at the rate that suits the three together, speed at the better rate of each. "
-        f"Kept: within {KEPT:g} on average over the layers.",
+        "Standardized inputs; LeCun initialization for SELU, He's for the others; 7 epochs of 160 batches of 128. "
+        "Layers are compared at the rate that suits all three, speed at the better rate of each. Kept: within "
+        f"{KEPT:g}, averaged over the layers.",
     ),
 )
