@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -84,7 +85,14 @@ def _entry(section: Section, known: Answers, evidence: Evidence) -> dict[str, An
         "texts": texts,
         "missing": found if isinstance(found, str) else "",
         "contrasts": contrasts_table(contrasts) if contrasts else None,
+        "tables": [(name, compact(table)) for name, table in answer.tables] if answer else [],
     }
+
+
+def compact(table: Table) -> Table:
+    """With figures such as "50.1±0.4", as tables have them."""
+    rows = [[(text.replace(" ± ", "±"), value) for text, value in row] for row in table.rows]
+    return replace(table, rows=rows)
 
 
 def contrasts_table(contrasts: Sequence[Contrast]) -> Table:

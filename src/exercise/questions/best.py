@@ -1,12 +1,12 @@
 """The best recipe for 20 hidden layers of 100 units: dense layers alone, no connection that skips one."""
 
 from exercise.contrast import POINTS, Claim, contrast_values, judge
-from exercise.formatting import format_initializer, format_list, format_percent, format_val_acc, with_label
+from exercise.formatting import format_initializer, format_list, format_percent, format_val_acc, text_cells, with_label
 from exercise.plots import plot_curves
 from exercise.section import Answer, Section
-from exercise.store import Evidence
+from exercise.store import Evidence, require_completed
 from exercise.trainings import Sweep
-from trainlab.report import Group
+from trainlab.report import Group, Table
 
 GOAL = 60.0  # % of the test images
 PLAIN_LOOP = 58.1  # one seed: AdamW under 1cycle to 4e-3, flips, crops of 2, 30 epochs of batch 256
@@ -20,6 +20,7 @@ RECIPE = Sweep("best_20x100", ("experiment=best_20x100", "seed=1,2,3"), minutes=
 def answer(evidence: Evidence) -> Answer:
     """The accuracy it reaches, compared with the goal and what a plain loop had."""
     group = with_label(evidence.group(RECIPE, experiment="best_20x100"), "best recipe")
+    require_completed(group)
     test = {seed: 100 * value for seed, value in group.of("metrics", "test_acc").items()}
     goal, loop = judge(
         [
@@ -35,10 +36,11 @@ def answer(evidence: Evidence) -> Answer:
         "test": format_percent(group.summary("metrics", "test_acc")),
         "val": format_val_acc(group),
         "epochs": group.settings["trainer.max_epochs"],
-        **{"goal": goal, "loop": loop, "recipe": describe_recipe(group)},
+        "goal": goal,
     }
-    plots = [plot_curves([group], metric, "best") for metric in ("acc", "loss")] if group.runs else [None]
-    return Answer(figures, claims, plots[0], more_plots=[plot for plot in plots[1:] if plot])
+    acc, loss = (plot_curves([group], metric, "best") for metric in ("acc", "loss"))
+    recipe = Table(["recipe"], [text_cells(describe_recipe(group))], is_sorted=False)
+    return Answer(figures, claims, acc, [("The recipe", recipe)], [loss])
 
 
 def describe_recipe(group: Group) -> str:
