@@ -67,7 +67,6 @@ class Section:
         part: word of the command line that it belongs to, "8".
         title: a heading.
         question: what is asked, in one line.
-        textbook: where a claim is from, "" where that need not be said; of the evidence.
         sweeps: what is trained for it.
         measurements: what is measured besides, in this order, after the sweeps.
         answer: makes the answer; raises NotAvailable where something is missing that is under way.
@@ -78,7 +77,6 @@ class Section:
     part: str
     title: str
     question: str
-    textbook: str
     answer: Callable[[Evidence], Answer]
     sweeps: Sequence[Sweep] = ()
     measurements: Sequence[Measurement] = ()

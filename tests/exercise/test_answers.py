@@ -22,7 +22,7 @@ def test_an_answer_is_made_again_when_a_run_ends_or_a_figure_is_measured(leave: 
         made.append(len(evidence.ended_groups(SWEEP)))
         return Answer({"text": str(evidence.measured("size"))})
 
-    section = Section("q", "1", "A", "B", "", answer, [SWEEP], [Measurement("size", lambda evidence: {})])
+    section = Section("q", "1", "A", "B", answer, [SWEEP], [Measurement("size", lambda evidence: {})])
     answers = Answers()
 
     def now() -> object:

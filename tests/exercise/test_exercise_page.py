@@ -59,7 +59,7 @@ def test_every_claim_has_its_verdict_and_the_section_that_of_all(tmp_path: Path)
     claims = [Claim.counted("<b>One</b> holds", True, "3 of 3"), Claim.counted("The other", None, "")]
 
     def made_up(key: str, claims: list[Claim]) -> Section:
-        return Section(key, "1", "A title", "What?", "", lambda _: Answer({"text": "1 < 2."}, claims), [SWEEP])
+        return Section(key, "1", "A title", "What?", lambda _: Answer({"text": "1 < 2."}, claims), [SWEEP])
 
     text = write_page([made_up("a", claims), made_up("b", claims[:1])], Evidence(tmp_path, Setting()), {}).read_text()
     assert "1 &lt; 2." in text and "&lt;b&gt;One&lt;/b&gt; holds" in text

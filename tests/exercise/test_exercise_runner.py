@@ -63,7 +63,7 @@ def section(*measurements: Measurement) -> Section:
         group = evidence.group(SWEEP, optim__lr=1e-4)
         return Answer({"text": f"{len(group.runs)} runs {[evidence.measured(m.name) for m in measurements]}"})
 
-    return Section("q", "1", "A question", "What?", "", answer, [SWEEP], measurements)
+    return Section("q", "1", "A question", "What?", answer, [SWEEP], measurements)
 
 
 pytestmark = pytest.mark.usefixtures("made_up_texts")
@@ -129,7 +129,7 @@ def test_a_run_that_diverged_is_part_of_the_answer(tmp_path: Path):
 def test_a_run_that_failed_leaves_its_sections_without_an_answer_and_the_others_with_theirs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    other = Section("o", "1", "Another", "What?", "", lambda evidence: Answer({"text": "There it is."}))
+    other = Section("o", "1", "Another", "What?", lambda evidence: Answer({"text": "There it is."}))
     with pytest.raises(ValueError, match=r"the others are in .*html\n  A question: .*: 1 run failed \(no room\)$"):
         exercise(tmp_path, [section(), other], {1: "completed", 2: "failed"}, status=1).run()
     assert "sweep: 1 run failed (no room); the same command tries again" in caplog.text
@@ -184,7 +184,7 @@ def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path)
     def anew(evidence: Evidence) -> Answer:
         return Answer({"text": str(evidence.measured("one"))})
 
-    sections = [Section("q", "1", "A question", "What?", "", anew, [SWEEP], [Measurement("one", take)])]
+    sections = [Section("q", "1", "A question", "What?", anew, [SWEEP], [Measurement("one", take)])]
     exercise(tmp_path, sections).run()
     leave_run(tmp_path / "outputs" / "study" / "sweep" / "3", [1.0], [0.5], seed=3)
     exercise(tmp_path, sections).run()
@@ -210,7 +210,7 @@ def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: 
     def fault(evidence: Evidence) -> Measured:
         raise RuntimeError("no such layer")
 
-    wrong = Section("w", "1", "Wrong", "What?", "", lambda evidence: Answer({"text": 1 / 0}), [SWEEP])
+    wrong = Section("w", "1", "Wrong", "What?", lambda evidence: Answer({"text": 1 / 0}), [SWEEP])
     sections = [section(Measurement("one", fault), Measurement("two", lambda evidence: {"two": 2})), wrong]
     with pytest.raises(ValueError, match="A question: one is not measured\n  Wrong: it could not be made"):
         exercise(tmp_path, sections).run()
@@ -249,7 +249,7 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
         "from exercise.runner import Cancelled, Exercise\n"
         "from exercise.section import Section\n"
         "from exercise.trainings import Setting, Sweep\n"
-        "section = Section('q', '1', 'A', 'B', '', None, [Sweep('s', ()), Sweep('t', ())])\n"
+        "section = Section('q', '1', 'A', 'B', None, [Sweep('s', ()), Sweep('t', ())])\n"
         f"folder, script = Path({str(tmp_path / 'outputs' / 'x')!r}), Path({str(script)!r})\n"
         f"one = Exercise([section], [], folder, Setting({quick}), [sys.executable, str(script)])\n"
         "try:\n    one.run()\nexcept Cancelled as ended:\n    sys.exit(ended.code)\n"
@@ -317,7 +317,7 @@ def test_a_quick_sweep_that_does_not_finish_ends_the_concurrent_one(tmp_path: Pa
         f"pathlib.Path({str(tmp_path / 'there')!r}).touch()\n"
         "time.sleep(60)\n"
     )
-    sections = [Section(name, "1", name, "What?", "", None, [Sweep(name, ())]) for name in ("good", "bad")]
+    sections = [Section(name, "1", name, "What?", None, [Sweep(name, ())]) for name in ("good", "bad")]
     one = Exercise(sections, [], tmp_path / "outputs" / "study", Setting(quick=True), [sys.executable, str(script)])
     with pytest.raises(Cancelled) as ended:
         one.run()

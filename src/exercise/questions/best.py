@@ -63,7 +63,6 @@ SECTION = Section(
     "best",
     "The best recipe for 20 x 100",
     "How far do 20 hidden dense layers of 100 units get, without connections that skip layers?",
-    "",
     answer,
     [RECIPE],
     notes=[SEARCH],

@@ -128,7 +128,6 @@ SECTION = Section(
     "2",
     "2. Biases that start at zero",
     "Can all biases start at zero, or is a small constant or a random number better?",
-    "",
     answer,
     [SWEEP],
     [Measurement(AT_THE_END, measure)],

@@ -84,7 +84,6 @@ SECTION = Section(
     "cnn",
     "Convolutional networks of another solution",
     "Two or four convolutions in the place of 20 dense layers, which was not asked for: how good are they?",
-    "",
     answer,
     [SWEEP],
     [Measurement(MC, measure_mc, 7)],

@@ -210,7 +210,6 @@ SECTION = Section(
     "7",
     "7. What dropout costs",
     "Does dropout slow down training? Predictions? What does MC dropout cost?",
-    "",
     answer,
     [SWEEP, BETWEEN],
     [Measurement(STEPS, measure_steps, 1), Measurement(PREDICTIONS, measure_predictions, 1)],

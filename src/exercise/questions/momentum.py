@@ -180,7 +180,6 @@ SECTION = Section(
     "5",
     "5. Momentum close to 1",
     "What happens with a momentum of 0.99999 in stochastic gradient descent?",
-    "It picks up speed, runs past the minimum, comes back, and takes far longer to converge than with a smaller one.",
     answer,
     [ALL],
     [Measurement(BOWL, descend)],

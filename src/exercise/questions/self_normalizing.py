@@ -188,7 +188,6 @@ SECTION = Section(
     "3",
     "3. SELU, ELU and ReLU",
     "What do SELU and ELU have that ReLU does not?",
-    "",
     answer,
     [SWEEP],
     notes=(

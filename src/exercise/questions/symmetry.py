@@ -148,7 +148,6 @@ SECTION = Section(
     "1",
     "1. One value for all weights of a layer",
     "Can all weights of a layer start at the same value, if that value is drawn by He's rule?",
-    "",
     answer,
     [SWEEP],
     notes=(

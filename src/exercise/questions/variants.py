@@ -114,7 +114,6 @@ SECTION = Section(
     "variants",
     "Networks of other solutions",
     "Swish, a normalized input, and alpha dropout without SELU, as other solutions have them: what do they change?",
-    "",
     answer,
     [SWISH, OTHERS, tuning.PLAIN],
     [Measurement(STEPS, measure_steps, minutes=1)],

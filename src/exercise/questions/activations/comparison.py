@@ -206,7 +206,6 @@ SECTION = Section(
     "4",
     "4. Which activation?",
     "Which activation for a deep dense network: SELU, ELU, ReLU and its variants, tanh, the logistic function?",
-    "",
     answer,
     ALL,
     [Measurement(TIMES, measure_steps, minutes=0.3)],

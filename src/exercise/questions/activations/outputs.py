@@ -246,7 +246,6 @@ SECTION = Section(
     "4",
     "4. Softmax or logistic outputs?",
     "Which outputs where an image has one of several classes, and which where several are right at once?",
-    "",
     answer,
     [OTHERS],
     [

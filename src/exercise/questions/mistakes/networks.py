@@ -194,20 +194,20 @@ def answer_alpha_dropout(evidence: Evidence) -> Answer:
 
 RAW_INPUTS = Section(
     *("mistake_raw_inputs", "mistakes", "Mistake: SELU without standardized inputs"),
-    *("Feed SELU pixels in [0, 1] instead of standardized ones. What does it cost?", ""),
+    "Feed SELU pixels in [0, 1] instead of standardized ones. What does it cost?",
     answer_raw_inputs,
     [SWEEP],
     notes=[NOTE],
 )
 HALF_DROPPED = Section(
     *("mistake_half_dropped", "mistakes", "Mistake: dropout of 0.5 after each of 20 layers"),
-    *("Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?", ""),
+    "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
     answer_half_dropped,
     [SWEEP],
 )
 ALPHA_DROPOUT = Section(
     *("mistake_alpha_dropout", "mistakes", "Mistake: alpha dropout under ELU"),
-    *("Put alpha dropout of 0.1 after every layer of an ELU network. Does it cost more than under SELU?", ""),
+    "Put alpha dropout of 0.1 after every layer of an ELU network. Does it cost more than under SELU?",
     answer_alpha_dropout,
     [SWEEP],
     [Measurement(LAYERS, measure_layers, 0.2)],

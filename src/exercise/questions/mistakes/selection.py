@@ -111,7 +111,6 @@ SECTION = Section(
     "mistakes",
     "Mistake: selecting on the test set",
     "Of all runs of question 7, take the one that does best on test images, and report that figure. Is it too good?",
-    "",
     answer,
     [SWEEP, BETWEEN],
     [Measurement(CHOICES, measure, 0.5)],

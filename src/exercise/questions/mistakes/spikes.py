@@ -115,10 +115,10 @@ SECTION = Section(
     "mistakes",
     "Mistake: a learning rate of 1e-3 for the plain network",
     "Train plain ELU, in batches of 32, at the default rate of many libraries. What becomes of it?",
-    "Others report two spikes and 42.4 % at 1e-3, and 50.1 % at 1e-4.",
     answer,
     [SWEEP],
     notes=[
+        "Others report two spikes and 42.4 % at 1e-3, and 50.1 % at 1e-4.",
         NOTE,
         f"A spike: a mean of {BLOCK} losses above {ABOVE:g} times the median of the {BEFORE} before; the factor was "
         "chosen with such runs in sight.",

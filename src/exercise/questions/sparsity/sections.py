@@ -158,8 +158,6 @@ SECTION = Section(
     "6",
     "6. Sparse models",
     "Three ways to a sparse model: how many weights can be zero before accuracy is lost?",
-    "Train the model and set the small weights to zero; for a sparser one, train with L1; or use a toolkit that "
-    "prunes while it trains.",
     answer,
     [m.START],
     m.MEASUREMENTS,

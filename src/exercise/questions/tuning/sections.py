@@ -238,7 +238,7 @@ ANSWERS: dict[str, Callable[[Evidence], Answer]] = {key: partial(answer, key) fo
 ANSWERS |= {"8e_mc": lambda evidence: answer_of(evidence.measured(MC)), "8": answer_8}
 SECTIONS = tuple(
     Section(
-        *(key, "8", *titles, "", ANSWERS[key]),
+        *(key, "8", *titles, ANSWERS[key]),
         sweeps=[DECAY] if key == "8e_mc" else SWEEPS,
         measurements=[SAMPLED] if key == "8e_mc" else [TIMED],
         notes=[RECIPES, RATES] if key == "8b" else [],
