@@ -54,7 +54,7 @@ def test_the_usual_order(made: Callable[..., Evidence]):
     ]
     assert verdicts(found) == ["confirmed"] * 6
     text = text_of(SECTION, found)
-    assert "SELU comes first with 46.1 ± 0.2 % after two passes" in text
+    assert "SELU comes first with 46.1 ± 0.2 % accuracy after two passes" in text
     assert "before ELU (45.1 %) and Mish (44.1 %)" in text
     assert "logistic 10.1 %, as guessing does." in text
     [(_, table)] = found.tables
