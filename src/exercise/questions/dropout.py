@@ -138,10 +138,10 @@ def answer(evidence: Evidence) -> Answer:
     of_claims = (scaled, *(timed[name] for name in ("prediction, every, off", "MC, every, 10", "MC, last, 10")))
     slower, free, ten_every, ten_last = judge(of_claims)
     claims = [
-        Claim("Training takes about twice as long", [slower]),
+        Claim("Training takes twice as long", [slower]),
         Claim("Predictions take no longer", [free]),
-        Claim("10 MC samples cost about 10 predictions", [ten_every]),
-        Claim("so do they with dropout before the output alone", [ten_last]),
+        Claim("10 MC samples cost 10 predictions", [ten_every]),
+        Claim("Also before the output alone", [ten_last]),
     ]
     most = max(int(n) for _, n in of_samples.values())
     figures: dict[str, Any] = {
@@ -175,7 +175,7 @@ def plot(ratios: Mapping[str, Contrast]) -> Plot:
         axes.set(xscale="log", xlabel="times as much as without dropout, or as one prediction")
         axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
         axes.minorticks_off()
-        caption = "Dropout after the last hidden layer, or every one. Dashed: 1, 2, 10 times."
+        caption = "After the last hidden layer, or every one."
         return Plot("7_costs", "What dropout costs", caption, *render(figure))
 
 
@@ -192,7 +192,7 @@ def table_by_rate(groups: Mapping[float, Group], rates: Mapping[float, Contrast]
 
 
 def _format_ratio(of: Contrast) -> str:
-    return f"{of.mean:.2f} ({of.alone[0]:.2f}-{of.alone[1]:.2f})"
+    return f"{of.mean:.2f}" if isnan(of.alone[0]) else f"{of.mean:.2f} ({of.alone[0]:.2f}-{of.alone[1]:.2f})"
 
 
 def table_of_times(timed: Mapping[str, Contrast], values: Sequence[Sequence[float]]) -> Table:

@@ -108,11 +108,9 @@ def answer(evidence: Evidence) -> Answer:
         "usual_steps": f"{usual['settled']:,}",
         "high_steps": f"{high['settled']:,}",
         "past": f"{100 * high['overshoot']:.0f} %",
-        "usual_past": f"{100 * usual['overshoot']:.0f} %",
         "lost": f"{lost} of {of}",
         "fails": fails,
         "usual_acc": format_percent(rate[USUAL].summary("metrics", "val_acc")),
-        "covered": f"{100 * share_of_distance(EXTREME, steps_of(pace)):.1f} %",
         "slow": slow,
         "at_rate": contrast_groups(rate[USUAL], rate[NONE], "higher"),
         "at_pace": contrast_groups(pace[USUAL], pace[NONE], "higher"),
@@ -121,8 +119,8 @@ def answer(evidence: Evidence) -> Answer:
     bowl_figures = f"{figures['past']} past the minimum, {figures['high_steps']} steps"
     claims = [
         Claim.counted("In a bowl it overshoots and arrives later", overshoots, bowl_figures),
-        Claim.counted("The deep network fails in most runs", fails, counts),
-        Claim("At the same final speed it learns more slowly", [slow]),
+        Claim.counted("The deep network mostly fails", fails, counts),
+        Claim("At one final speed it learns more slowly", [slow]),
     ]
     return Answer(figures, claims, plot(bowl, rate, pace), [("By momentum", table(bowl, rate, pace))])
 
