@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from trainlab.report import Group, LayerStatistics, Values
+from trainlab.statistics import interval
 
 OUTPUT = "output"  # the layer that is not hidden
 
@@ -15,6 +16,11 @@ def layers_by_seed(group: Group) -> dict[int, LayerStatistics]:
 def figure_by_seed(group: Group, figure: Callable[[LayerStatistics], float]) -> dict[int, float]:
     """A figure of each of those."""
     return {seed: figure(layers) for seed, layers in layers_by_seed(group).items()}
+
+
+def mean_figure(group: Group, figure: Callable[[LayerStatistics], float]) -> float:
+    """Their mean."""
+    return interval([*figure_by_seed(group, figure).values()]).mean
 
 
 def hidden_layers(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> dict[int, Values]:

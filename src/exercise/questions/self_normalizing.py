@@ -1,7 +1,4 @@
-"""Question 3: SELU, ELU and ReLU in the same deep network. What is better about those that go below zero?
-
-The claims that are usually made of them are compared with the figures of their layers and their learning curves.
-"""
+"""Question 3: SELU, ELU and ReLU in the same deep network. What is better about those that go below zero?"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +8,7 @@ import numpy as np
 
 from exercise.contrast import POINTS, Claim, contrast_ratio, contrast_values, judge
 from exercise.formatting import accuracy_cells, with_label
-from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
+from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed, mean_figure
 from exercise.plots import REFERENCE, draw_by_layer, marked
 from exercise.section import Answer, Section
 from exercise.store import Evidence, NotAvailable, require_completed
@@ -33,6 +30,7 @@ from trainlab.statistics import interval
 
 NAMES = {"selu": "SELU", "elu": "ELU", "relu": "ReLU"}
 SELU, ELU, RELU = NAMES.values()
+BOTH = (SELU, ELU)
 MEAN, STD, DEAD, GRADIENT = map(LAYER_STATISTICS.index, ("mean", "std", "dead", "gradient_norm"))
 KEPT = 0.25  # of 0 and of 1, on average over the hidden layers: so near they count as kept
 Figure = Callable[[LayerStatistics], float]
@@ -63,15 +61,11 @@ def dead(layers: LayerStatistics) -> float:
     return 100 * float(hidden_at_end(layers, layers.by_epochs, DEAD).mean())
 
 
-def flow(layers: LayerStatistics, epochs: int) -> float:
-    """Norm of the first layer's gradient over that of the last hidden layer."""
-    norms = hidden_layers(layers, layers.by_epochs, GRADIENT)[epochs]
+def flow(layers: LayerStatistics, epochs: int | None = None) -> float:
+    """Norm of the first layer's gradient over that of the last hidden layer; after training without ``epochs``."""
+    by_epochs = hidden_layers(layers, layers.by_epochs, GRADIENT)
+    norms = by_epochs[max(by_epochs) if epochs is None else epochs]
     return float(norms[0] / norms[-1]) if norms[-1] else nan
-
-
-def flow_at_end(layers: LayerStatistics) -> float:
-    """The same after training."""
-    return flow(layers, max(layers.by_epochs))
 
 
 def course(group: Group) -> dict[int, float]:
@@ -91,26 +85,17 @@ def claims(groups: Mapping[str, Group], alike: Mapping[str, Group]) -> list[Clai
     def of(name: str, figure: Figure) -> tuple[str, dict[int, float]]:
         return name, figure_by_seed(alike[name], figure)
 
-    def kept(figure: Figure) -> tuple[str, dict[int, float]]:
-        return f"{KEPT:g}", dict.fromkeys(of(SELU, figure)[1], KEPT)
-
-    learning = "accuracy over the epochs"
+    away, off, learning = "mean, from 0", "deviation, from 1", "accuracy over the epochs"
+    kept, relu = (f"{KEPT:g}", dict.fromkeys(alike[SELU].runs, KEPT)), (RELU, course(groups[RELU]))
     statements = ["Means nearer 0 than ReLU's", "SELU keeps mean 0 and deviation 1"]
     statements += ["Fewer dead units than ReLU", "Faster learning than ReLU"]
-    away, off = "mean, from 0", "deviation, from 1"
     found = judge(
         [
-            *(contrast_ratio(of(name, from_zero), of(RELU, from_zero), "lower", away) for name in (SELU, ELU)),
-            contrast_values(of(SELU, from_zero), kept(from_zero), "lower", away, 0.0, "", 2),
-            contrast_values(of(SELU, from_one), kept(from_one), "lower", off, 0.0, "", 2),
-            *(
-                contrast_values(of(name, dead), of(RELU, dead), "lower", "dead units, %", POINTS)
-                for name in (SELU, ELU)
-            ),
-            *(
-                contrast_values((name, course(groups[name])), (RELU, course(groups[RELU])), "higher", learning, POINTS)
-                for name in (SELU, ELU)
-            ),
+            *(contrast_ratio(of(name, from_zero), of(RELU, from_zero), "lower", away) for name in BOTH),
+            contrast_values(of(SELU, from_zero), kept, "lower", away, 0.0, "", 2),
+            contrast_values(of(SELU, from_one), kept, "lower", off, 0.0, "", 2),
+            *(contrast_values(of(name, dead), of(RELU, dead), "lower", "dead units, %", POINTS) for name in BOTH),
+            *(contrast_values((name, course(groups[name])), relu, "higher", learning, POINTS) for name in BOTH),
         ]
     )
     return [Claim(statement, found[2 * i : 2 * i + 2]) for i, statement in enumerate(statements)]
@@ -148,7 +133,7 @@ def _best(groups: Sequence[Group], activation: str) -> Group:
 
 
 def _mean(group: Group, figure: Figure, digits: int) -> str:
-    return f"{interval([*figure_by_seed(group, figure).values()]).mean:.{digits}f}"
+    return f"{mean_figure(group, figure):.{digits}f}"
 
 
 def _plot(alike: Mapping[str, Group]) -> Plot:
@@ -177,8 +162,8 @@ def _row(group: Group, is_chosen: bool) -> list[Cell]:
     name, rate = NAMES[str(group.settings["model.activation"])], group.settings["optim.lr"]
     cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
     figures: list[tuple[Figure, int]] = [(from_zero, 2), (from_one, 2), (dead, 1)]
-    figures += [(lambda layers: flow(layers, 0), 2), (flow_at_end, 2)]
-    means = [(interval([*figure_by_seed(group, figure).values()]).mean, digits) for figure, digits in figures]
+    figures += [(lambda layers: flow(layers, 0), 2), (flow, 2)]
+    means = [(mean_figure(group, figure), digits) for figure, digits in figures]
     means += [(interval([*course(group).values()]).mean, 1), (group.summary("metrics", "val_loss").mean, 3)]
     return [*cells, *((f"{mean:.{digits}f}", mean) for mean, digits in means), *accuracy_cells(group)]
 

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from exercise.contrast import Claim, contrast_groups, judge
 from exercise.formatting import accuracy_cells, mean_accuracy, text_cells, with_label
-from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed
+from exercise.layer_summary import hidden_at_end, hidden_layers, layers_by_seed, mean_figure
 from exercise.plots import draw_by_layer, marked
 from exercise.section import Answer, Section
 from exercise.store import Evidence, require_completed
@@ -26,7 +26,6 @@ from trainlab.report import (
     mean_over_seeds,
     render,
 )
-from trainlab.statistics import interval
 
 SWEEP = Sweep(
     "question_1",
@@ -55,11 +54,10 @@ def answer(evidence: Evidence) -> Answer:
     normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
     require_completed(*normed.values(), plain[SAME])
     same, independent = normed[SAME], normed[INDEPENDENT]
-    units, width = int(_most(same, DISTINCT)), int(same.settings["model.width"])
+    units, width = _most(same), int(same.settings["model.width"])
     of_last = normed[OUTPUT_INDEPENDENT]
     last_units, last_rank = (_at_end(of_last, row, lambda of: of[-1]) for row in (DISTINCT, RANK))
-    dead_by_seed = figure_by_seed(plain[SAME], lambda of: float(hidden_at_end(of, of.by_epochs, DEAD).mean()))
-    dead = interval([*dead_by_seed.values()]).mean
+    dead = mean_figure(plain[SAME], lambda of: float(hidden_at_end(of, of.by_epochs, DEAD).mean()))
     figures = {
         "units": units,
         "width": width,
@@ -73,15 +71,12 @@ def answer(evidence: Evidence) -> Answer:
         "is_saturated": dead > 0.5,
     }
     counted = f"at most {units} before training and after each epoch"
-    contrasts = judge([contrast_groups(same, independent, "lower")])
+    claims = [
+        Claim.counted("Units that start equal stay equal", units == 1, counted),
+        Claim("Such a network learns less", judge([contrast_groups(same, independent, "lower")])),
+    ]
     return Answer(
-        figures,
-        [
-            Claim.counted("Units that start equal stay equal", units == 1, counted),
-            Claim("Such a network learns less", contrasts),
-        ],
-        _plot(normed.values()),
-        [("Each network and each start", _table(normed, plain, counted))],
+        figures, claims, _plot(normed.values()), [("All networks and starts", _table(normed, plain, counted))]
     )
 
 
@@ -93,14 +88,13 @@ def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
 
 def _at_end(group: Group, row: int, of_layers: Callable[[Values], float] = np.mean) -> float:
     """Distinct units or rank of the hidden layers after the last epoch, mean over the seeds."""
-    figure = figure_by_seed(group, lambda of: float(of_layers(hidden_at_end(of, of.weights_by_epochs, row))))
-    return interval([*figure.values()]).mean
+    return mean_figure(group, lambda of: float(of_layers(hidden_at_end(of, of.weights_by_epochs, row))))
 
 
-def _most(group: Group, row: int) -> float:
-    """The most that a hidden layer had in any run, before training and after each epoch."""
-    runs = [hidden_layers(layers, layers.weights_by_epochs, row) for layers in layers_by_seed(group).values()]
-    return max(float(values.max()) for run in runs for values in run.values())
+def _most(group: Group) -> int:
+    """The most distinct units that a hidden layer had in any run, before training and after each epoch."""
+    runs = [hidden_layers(layers, layers.weights_by_epochs, DISTINCT) for layers in layers_by_seed(group).values()]
+    return max(int(values.max()) for run in runs for values in run.values())
 
 
 def _plot(groups: Iterable[Group]) -> Plot:

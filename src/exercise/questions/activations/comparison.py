@@ -73,21 +73,13 @@ Groups = Mapping[str, Group]
 
 
 def groups_of(evidence: Evidence, sweep: Sweep) -> dict[str, Group]:
-    """The groups of one sweep by activation.
-
-    Raises:
-        NotAvailable: a run has not ended.
-    """
+    """The groups of one sweep by activation."""
     found = {group.settings["model.activation"]: group for group in evidence.ended_groups(sweep)}
     return {key: with_label(found[key], name) for key, name in NAMES.items() if key in found}
 
 
 def groups_by_activation(evidence: Evidence) -> dict[str, Group]:
-    """A group an activation, in the order of ``NAMES``; of one in two sweeps the first.
-
-    Raises:
-        NotAvailable: a run has not ended.
-    """
+    """A group an activation, in the order of ``NAMES``; of one in two sweeps the first."""
     found = groups_of(evidence, OTHERS) | groups_of(evidence, LOWER) | groups_of(evidence, UPPER)
     return {key: found[key] for key in NAMES if key in found}
 
