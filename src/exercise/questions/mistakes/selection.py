@@ -45,34 +45,30 @@ def simulate_choices(right: Tensor, val_loss: Tensor, splits: int = SPLITS, seed
         both choose the same run. `accuracy`: of each run on all test images, in %.
     """
     number, images = right.shape
-    draws = generator(seed, "halves")
-    half = images // 2
-    chosen_by_validation = int(val_loss.argmin())
-    inside, outside = torch.zeros(splits, 2, number), torch.zeros(splits, 2, number)  # accuracies in points
+    draws, half = generator(seed, "halves"), images // 2
+    by_validation = int(val_loss.argmin())
+    inside = torch.zeros(splits, 2, number)  # accuracies on the half that chooses, in points
     for split in range(splits):
         order = torch.randperm(images, generator=draws)
-        both = [100 * right[:, part].float().mean(1) for part in (order[:half], order[half : 2 * half])]
-        inside[split], outside[split] = torch.stack(both), torch.stack(both[::-1])
+        inside[split] = torch.stack([100 * right[:, part].float().mean(1) for part in order[: 2 * half].split(half)])
+    outside = inside.flip(1)
     best = inside.argmax(2, keepdim=True)
-    too_good = (inside - outside).gather(2, best).mean((1, 2))
-    lost = (outside[:, :, chosen_by_validation] - outside.gather(2, best)[..., 0]).mean(1)
+
+    def too_good(n: int) -> float:
+        """On average, among ``n`` runs drawn anew for each split."""
+        drawn = torch.rand(splits, 1, number, generator=draws).argsort(2)[..., :n].expand(-1, 2, -1)
+        ours, theirs = inside.gather(2, drawn), outside.gather(2, drawn)
+        return float((ours - theirs).gather(2, ours.argmax(2, keepdim=True)).mean())
+
     return {
         "runs": number,
         "images": half,
         "accuracy": (100 * right.float().mean(1)).tolist(),
-        "too_good": too_good.tolist(),
-        "lost": lost.tolist(),
-        "same": float((best == chosen_by_validation).float().mean()),
-        "by_number": {str(n): _among(inside, outside, n, draws) for n in range(1, number + 1)},
+        "too_good": (inside - outside).gather(2, best).mean((1, 2)).tolist(),
+        "lost": (outside[:, :, by_validation] - outside.gather(2, best)[..., 0]).mean(1).tolist(),
+        "same": float((best == by_validation).float().mean()),
+        "by_number": {str(n): too_good(n) for n in range(1, number + 1)},
     }
-
-
-def _among(inside: Tensor, outside: Tensor, n: int, draws: torch.Generator) -> float:
-    """Mean of what choosing among ``n`` runs, drawn anew for each split, makes too good."""
-    splits, _, number = inside.shape
-    drawn = torch.rand(splits, 1, number, generator=draws).argsort(2)[..., :n].expand(-1, 2, -1)
-    ours, theirs = inside.gather(2, drawn), outside.gather(2, drawn)
-    return float((ours - theirs).gather(2, ours.argmax(2, keepdim=True)).mean())
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -107,10 +103,8 @@ def plot_choices(found: Measured) -> Plot:
 
 
 SECTION = Section(
-    "mistake_test_set",
-    "mistakes",
-    "Mistake: selecting on the test set",
-    "Of all runs of question 7, take the one that does best on test images, and report that figure. Is it too good?",
+    *("mistake_test_set", "mistakes", "Mistake: selecting on the test set"),
+    "Of all runs of question 7, take the one that does best on test images. Is its figure too good?",
     answer,
     [SWEEP, BETWEEN],
     [Measurement(CHOICES, measure, 0.5)],

@@ -140,7 +140,7 @@ def plot(points: Points, start: Point) -> Plot:
             axes.minorticks_off()
         by_zeros.set_xticks([1 - share for share in TICKS], [f"{100 * share:g} %" for share in TICKS], fontsize=8)
         by_bytes.set_xticks(SIZES, [f"{size:,}" for size in SIZES])
-        by_zeros.set(ylabel="validation accuracy, %", xlabel="share of zeros")
+        by_zeros.set(ylabel="validation accuracy, %", xlabel="share of zeros", ylim=(0, None))
         by_bytes.set_xlabel("kB")
         legend_below(figure, by_bytes)
         caption = "Grey: dense."
