@@ -85,12 +85,6 @@ def test_the_smallest_weights_go_in_units_of_their_layer():
     assert pruned[1].weight.tolist() == [[3.0, 0.0]]
 
 
-def test_soft_thresholding_moves_towards_zero_and_no_further():
-    values = torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])
-    assert methods.soft_threshold(values, torch.tensor(1.0)).tolist() == [-2.0, 0.0, 0.0, 0.0, 2.0]
-    assert torch.equal(methods.soft_threshold(values, torch.zeros(5)), values)
-
-
 def test_more_l1_gives_more_zeros_among_weights_alone(data: Shapes):
     network = network_of()
     none, some, more = (methods.tune_with_l1(network, strength, data, PLAN) for strength in (0.0, 0.3, 3.0))

@@ -17,7 +17,9 @@ from trainlab.data import ImageData
 N = TypeVar("N", bound=nn.Module)
 Masks = dict[str, Tensor]  # which weights stay, by layer
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # network, images, labels -> ()
-Constraint = Callable[[nn.Module, float, float], object]  # network after a step, the rate of it, the part of all done
+Constraint = Callable[
+    [nn.Module, float, int, int], object
+]  # network after a step, its rate and number, and of how many
 LARGEST = 127
 TEMPERATURE, SOFT_SHARE = 4.0, 0.9  # of distillation; the rest of the loss is of the labels
 GROWTH = 2 / 3  # the part of the steps in which zeros are made; the rest makes up for them
@@ -57,7 +59,7 @@ def fine_tune(
             optimizer.step()
             step += 1
             if constraint:
-                constraint(network, lr, step / steps)
+                constraint(network, lr, step, steps)
     return deepcopy(network).eval()  # with parameters of its own again, not views of one vector
 
 
@@ -99,7 +101,7 @@ def prune(network: N, share: float) -> N:
 def prune_and_tune(network: N, share: float, data: ImageData, plan: Plan) -> N:
     """The same, fine-tuned with these weights held at zero."""
     kept = masks(network, share)
-    return fine_tune(prune(network, share), data, plan, constraint=lambda of, lr, done: apply_masks(of, kept))
+    return fine_tune(prune(network, share), data, plan, constraint=lambda of, *_: apply_masks(of, kept))
 
 
 def gone(share: float, done: float) -> float:
@@ -110,21 +112,13 @@ def gone(share: float, done: float) -> float:
 def prune_gradually(network: N, share: float, data: ImageData, plan: Plan) -> N:
     """A copy pruned while it trains, by the schedule of TensorFlow's toolkit; what is zero has the least magnitude."""
     kept: Masks = {}
-    steps = 0
 
-    def tighten(of: nn.Module, lr: float, done: float) -> None:
-        nonlocal steps
-        steps += 1
-        if steps % EVERY == 1 or done == 1:  # and at the end, so that the share is exact however few steps there are
-            kept.update(masks(of, gone(share, done)))
+    def tighten(of: nn.Module, lr: float, step: int, steps: int) -> None:
+        if step % EVERY == 1 or step == steps:  # at the end, too, so that the share is exact
+            kept.update(masks(of, gone(share, step / steps)))
         apply_masks(of, kept)
 
     return fine_tune(network, data, plan, constraint=tighten)
-
-
-def soft_threshold(values: Tensor, by: float) -> Tensor:
-    """Each value moved towards zero ``by`` so much, and no further: the proximal step of the absolute value."""
-    return values - values.clamp(min=-by, max=by)
 
 
 def tune_with_l1(network: N, strength: float, data: ImageData, plan: Plan) -> N:
@@ -137,10 +131,10 @@ def tune_with_l1(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     kept: Masks = {}
 
     @torch.no_grad()
-    def shrink(of: nn.Module, lr: float, done: float) -> None:
-        if done <= GROWTH:
+    def shrink(of: nn.Module, lr: float, step: int, steps: int) -> None:
+        if step <= GROWTH * steps:
             for name, layer in linear_layers(of).items():
-                layer.weight.copy_(soft_threshold(layer.weight, lr * strength))
+                layer.weight.copy_(functional.softshrink(layer.weight, lr * strength))
                 kept[name] = layer.weight != 0
         else:
             apply_masks(of, kept)
