@@ -60,12 +60,16 @@ def test_raw_inputs(leave: Leave, evidence: Evidence, wrong: float, verdict: str
                 f"0,0,{layer},0,{std},0,1\n" for layer, std in (("linear_1", first), ("linear_2", 1.03), ("output", 9))
             ]
             (folder / "layer_statistics.csv").write_text(HEADER + "".join(rows))
+    for experiment in networks.LABELS.keys() - {"plain_selu", "mistake_selu_raw_inputs"}:
+        leave_network(leave, experiment, 0.4, lost=2)
     found, said = answered(networks.RAW_INPUTS, evidence)
+    assert [cell[0] for cell in found.tables[0][1].rows[4]] == [
+        "SELU with alpha dropout 0.1 (2 lost)",
+        *["0.0001", "40.0 ± 0.3", "40.0"],
+    ]
     assert verdicts(found) == [verdict]
     assert text in said
-    assert (
-        "deviation is 0.58 after the first layer and 1.03 after the last hidden one. Self-normalization works" in said
-    )
+    assert "deviation is 0.58 after the first layer and 1.03 after the last hidden one. It does not help" in said
     assert [cell[0] for cell in found.tables[1][1].rows[1][1:]] == ["0.00", "0.58", "0.00", "1.03"]
 
 
@@ -79,7 +83,7 @@ def test_half_of_everything_dropped(leave: Leave, evidence: Evidence, half: floa
     found, said = answered(networks.HALF_DROPPED, evidence)
     assert verdicts(found) == ["confirmed"]
     assert text in said
-    assert "one path in 1,048,576" in said and "leaves one path in 8, and the network at 20.0 %" in said
+    assert "one in 1,048,576 does" in said and "leaves one path in 8, and the network at 20.0 %" in said
 
 
 def keep_layers(evidence: Evidence) -> None:
@@ -107,8 +111,8 @@ def test_alpha_dropout_under_elu(leave: Leave, evidence: Evidence, selu, elu, lo
     keep_layers(evidence)
     found, said = answered(networks.ALPHA_DROPOUT, evidence)
     assert (verdicts(found), found.contrasts[0].note) == ([verdict], note)
-    assert "the deviation is 0.40 with dropout and 0.40 without" in said
-    assert [row[0][0] for row in found.tables[1][1].rows] == [
+    assert "ELU has a deviation of 0.40 with dropout, 0.40 without" in said
+    assert [row[0][0] for row in found.tables[0][1].rows] == [
         f"{n}, dropout {s}" for n in ("SELU", "ELU") for s in ("off", "on")
     ]
 

@@ -1,6 +1,8 @@
 """The convolutional networks of another solution, compared with what it reports of them; MC dropout of one."""
 
-from exercise.contrast import POINTS, Claim, contrast_values, judge
+from statistics import fmean
+
+from exercise.contrast import POINTS, Claim, contrast_values
 from exercise.formatting import accuracy_cells, text_cells, with_label
 from exercise.plots import plot_curves
 from exercise.questions.mc_dropout import answer_of, measure_mc_dropout
@@ -22,7 +24,7 @@ SWEEP = Sweep(
     ("trainer.max_epochs=1", "data.num_train=1000"),
     minutes=38,
 )
-MC, REPORTED = "cnn_mc_dropout", "reported"
+MC = "cnn_mc_dropout"
 SAMPLES = 30  # of MC dropout; of 100, each seed would take eight minutes
 
 
@@ -36,12 +38,13 @@ def answer(evidence: Evidence) -> Answer:
     groups = {experiment: group(evidence, experiment) for experiment in NETWORKS}
     require_completed(*groups.values())
     mc = answer_of(evidence.measured(MC), "cnn_mc", SAMPLES)
-    contrasts = []
-    for key, of in groups.items():
-        tests = {seed: 100 * value for seed, value in of.of("metrics", "test_acc").items()}
-        reported = (REPORTED, dict.fromkeys(tests, NETWORKS[key][1]))
-        contrasts.append(contrast_values((of.label, tests), reported, "not lower", "test accuracy †", POINTS))
-    claims = [Claim("They reach what is reported", judge(contrasts)), *mc.claims]
+    gaps = [
+        {s: 100 * v - NETWORKS[key][1] for s, v in of.of("metrics", "test_acc").items()} for key, of in groups.items()
+    ]
+    mean = {seed: fmean(of[seed] for of in gaps) for seed in set.intersection(*map(set, gaps))}
+    zeros = ("reported", dict.fromkeys(mean, 0.0))
+    reached = contrast_values(("mean of four", mean), zeros, "not lower", "test accuracy †", POINTS)
+    claims = [Claim("On average they reach what is reported", [reached]), *mc.claims]
     ours = [100 * of.summary("metrics", "test_acc").mean for of in groups.values()]
     theirs = [of for _, of in NETWORKS.values()]
     figures = {

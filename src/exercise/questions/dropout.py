@@ -141,7 +141,7 @@ def answer(evidence: Evidence) -> Answer:
         Claim("Training takes twice as long", [slower]),
         Claim("Predictions take no longer", [free]),
         Claim("10 MC samples cost 10 predictions", [ten_every]),
-        Claim("Also before the output alone", [ten_last]),
+        Claim("Also with dropout before the output alone", [ten_last]),
     ]
     most = max(int(n) for _, n in of_samples.values())
     figures: dict[str, Any] = {

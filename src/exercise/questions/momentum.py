@@ -137,10 +137,7 @@ def table(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Table:
         for momentum, of in bowl.items()
     ]
     headings = ["momentum", "steps", "past it", f"at {RATE:g}", f"at {PACE:g} (1 - momentum)", "of the way"]
-    note = (
-        f"Steps until it stays within {100 * NEAR:.0f} % of the start's distance; validation accuracy; how far equal "
-        f"gradients carry it in {steps:,} steps, of the way at the final speed."
-    )
+    note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; accuracy; way in {steps:,} steps."
     return Table(headings, rows, note, is_sorted=False)
 
 

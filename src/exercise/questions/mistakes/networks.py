@@ -60,15 +60,16 @@ def curves(groups: Sequence[Group], name: str, caption: str) -> Plot:
     return replace(plot, name=name, title="By half epoch", caption=caption)
 
 
-def results(groups: Sequence[Group]) -> tuple[str, Table]:
-    """Accuracies, one row per network."""
+def results(evidence: Evidence) -> tuple[str, Table]:
+    """Accuracies of all networks of the mistakes, one row each."""
     rows = []
-    for of in groups:
+    for experiment, label in LABELS.items():
+        of = evidence.experiment(SWEEP, experiment)
         ends = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve])
-        label, rate = f"{of.label}{f' ({len(of.others)} lost)' if of.others else ''}", of.settings["optim.lr"]
+        rate, lost = of.settings["optim.lr"], f" ({len(of.others)} lost)" if of.others else ""
         last = (f"{100 * ends.mean:.1f}", ends.mean)
-        rows.append([*text_cells(label), (f"{rate:g}", rate), accuracy_cells(of)[0], last])
-    return "Results", Table(["network", "rate", "validation %", "last epoch"], rows)
+        rows.append([*text_cells(f"{label}{lost}"), (f"{rate:g}", rate), accuracy_cells(of)[0], last])
+    return "Networks of the mistakes", Table(["network", "rate", "validation %", "last epoch"], rows)
 
 
 def answer_raw_inputs(evidence: Evidence) -> Answer:
@@ -92,7 +93,7 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
         figures,
         [Claim("On raw pixels SELU ends less accurate", [cost])],
         curves([right, wrong], "mistake_selu", "Pixels in [0, 1] against standardized ones."),
-        [results([right, wrong]), ("Activations", Table(headings, rows))],
+        [results(evidence), ("Activations", Table(headings, rows))],
     )
 
 
@@ -114,7 +115,7 @@ def answer_half_dropped(evidence: Evidence) -> Answer:
     }
     claim = Claim("Dropout of 0.5 after every layer ends less accurate", [cost])
     plot = curves([right, mild, wrong], "mistake_half", "Does a line leave the level of guessing?")
-    return Answer(figures, [claim], plot, [results([right, mild, wrong])])
+    return Answer(figures, [claim], plot)
 
 
 def measure_layers(evidence: Evidence) -> Measured:
@@ -188,7 +189,7 @@ def answer_alpha_dropout(evidence: Evidence) -> Answer:
         figures,
         [Claim("Alpha dropout costs ELU more than SELU", [compared])],
         curves(pairs, "mistake_elu", "How far does dropout push each network down?"),
-        [results(pairs), ("Behind the last hidden layer, before training", Table(["", "mean", "deviation"], rows))],
+        [("Behind the last hidden layer, before training", Table(["", "mean", "deviation"], rows))],
     )
 
 

@@ -10,7 +10,7 @@ from exercise.contrast import Claim, contrast_groups
 from exercise.formatting import mean_accuracy
 from exercise.outcomes import num_classes
 from exercise.plots import REFERENCE
-from exercise.questions.mistakes.networks import NOTE, SWEEP, network, results
+from exercise.questions.mistakes.networks import SWEEP, network
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from trainlab.report import COLORS, Group, Plot, canvas, legend_below, render
@@ -65,7 +65,7 @@ def answer(evidence: Evidence) -> Answer:
         Claim("A rate of 1e-3 ends less accurate than 1e-4", [cost]),
         Claim.counted("The loss spikes in most runs at 1e-3", 2 * spiked > runs if runs else None, counts),
     ]
-    return Answer(figures, claims, plot_losses(means, log(num_classes(wrong))), [results([right, wrong])])
+    return Answer(figures, claims, plot_losses(means, log(num_classes(wrong))))
 
 
 def plot_losses(means: Mapping[str, BySeed], guessing: float) -> Plot:
@@ -91,7 +91,7 @@ SECTION = Section(
     answer,
     [SWEEP],
     notes=[
-        f"{NOTE} Others report two spikes and 42.4 % at 1e-3, and 50.1 % at 1e-4.",
+        "Others report two spikes and 42.4 % at 1e-3, and 50.1 % at 1e-4.",
         f"A spike: a mean of {BLOCK} losses above {ABOVE:g} times the median of the {BEFORE} before; the factor was "
         "chosen with such runs in sight.",
     ],
