@@ -119,7 +119,7 @@ def answer_half_dropped(evidence: Evidence) -> Answer:
 
 
 def measure_layers(evidence: Evidence) -> Measured:
-    """Mean and deviation of what each hidden layer puts out before any training, with dropout off and on, by seed."""
+    """Mean and deviation behind the last hidden layer before any training, with dropout off and on, by seed."""
     found: Measured = {}
     data: ImageData | None = None
     for name, experiment in DROPPED.items():
@@ -131,23 +131,20 @@ def measure_layers(evidence: Evidence) -> Measured:
             before = untrained_network(run.settings, data.image_shape)
             before.scaling.load_state_dict(load_network(run).scaling.state_dict())
             for side, figures in off_and_on(before, held_out.images[places]).items():
-                for key, values in figures.items():
-                    found.setdefault(name, {}).setdefault(side, {}).setdefault(key, {})[str(seed)] = values
+                found.setdefault(f"{name}, dropout {side}", {})[str(seed)] = figures
     return found
 
 
 @torch.no_grad()
-def off_and_on(before: ImageNetwork, images: torch.Tensor) -> dict[str, dict[str, list[float]]]:
-    """Mean and deviation over images and units behind each dropout, without it and with it."""
-    found: dict[str, dict[str, list[float]]] = {}
+def off_and_on(before: ImageNetwork, images: torch.Tensor) -> dict[str, tuple[float, float]]:
+    """Mean and deviation over images and units behind the last dropout, without it and with it."""
+    found = {}
     for side in ("off", "on"):
-        figures = found.setdefault(side, {"mean": [], "std": []})
         x = before.train(side == "on").scaling(images)
         for layer in before.module.children():
             x = layer(x)
             if isinstance(layer, Dropout):
-                figures["mean"].append(float(x.mean()))
-                figures["std"].append(float(x.std()))
+                found[side] = float(x.mean()), float(x.std())
     return found
 
 
@@ -173,17 +170,16 @@ def answer_alpha_dropout(evidence: Evidence) -> Answer:
     with_it, without = ({name: network(evidence, of) for name, of in all_.items()} for all_ in (DROPPED, PLAIN))
     compared = compare_costs(with_it, without)
     costs = {name: contrast_groups(with_it[name], without[name], "lower") for name in DROPPED}
-    stds: dict[str, str] = {}
-    rows = []
-    for name, sides in evidence.measured(LAYERS).items():
-        for side, of in sides.items():
-            mean, std = (interval([values[-1] for values in of[key].values()]) for key in ("mean", "std"))
-            stds[f"{name.lower()}_{side}"] = f"{std.mean:.2f}"
-            rows.append([*text_cells(f"{name}, dropout {side}"), mean_cell(mean, 2), mean_cell(std, 2)])
+    layers = {
+        name: [interval([figures[i] for figures in of.values()]) for i in (0, 1)]
+        for name, of in evidence.measured(LAYERS).items()
+    }
     figures = {
         **{"compared": compared, "selu": costs["SELU"], "elu": costs["ELU"]},
-        **{"selu_acc": mean_accuracy(with_it["SELU"]), **stds},
+        "selu_acc": mean_accuracy(with_it["SELU"]),
+        **{f"elu_{side}": f"{layers[f'ELU, dropout {side}'][1].mean:.2f}" for side in ("on", "off")},
     }
+    rows = [[*text_cells(name), *(mean_cell(figure, 2) for figure in of)] for name, of in layers.items()]
     pairs = [of[name] for name in DROPPED for of in (without, with_it)]
     return Answer(
         figures,
