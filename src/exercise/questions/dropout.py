@@ -138,10 +138,10 @@ def answer(evidence: Evidence) -> Answer:
     of_claims = (scaled, *(timed[name] for name in ("prediction, every, off", "MC, every, 10", "MC, last, 10")))
     slower, free, ten_every, ten_last = judge(of_claims)
     claims = [
-        Claim("Training takes twice as long", [slower]),
+        Claim("Training takes about twice as long", [slower]),
         Claim("Predictions take no longer", [free]),
-        Claim("10 MC samples cost 10 predictions", [ten_every]),
-        Claim("Also with dropout before the output alone", [ten_last]),
+        Claim("10 MC samples take about 10 predictions", [ten_every]),
+        Claim("So they do with dropout before the output alone", [ten_last]),
     ]
     most = max(int(n) for _, n in of_samples.values())
     figures: dict[str, Any] = {

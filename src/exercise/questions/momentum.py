@@ -119,8 +119,8 @@ def answer(evidence: Evidence) -> Answer:
     bowl_figures = f"{figures['past']} past the minimum, {figures['high_steps']} steps"
     claims = [
         Claim.counted("In a bowl it overshoots and arrives later", overshoots, bowl_figures),
-        Claim.counted("The deep network mostly fails", fails, counts),
-        Claim("At one final speed it learns more slowly", [slow]),
+        Claim.counted("The deep network fails in most runs", fails, counts),
+        Claim("At the same final speed it learns more slowly", [slow]),
     ]
     return Answer(figures, claims, plot(bowl, rate, pace), [("By momentum", table(bowl, rate, pace))])
 

@@ -80,10 +80,10 @@ def answer(evidence: Evidence) -> Answer:
     start, longer = points[m.DENSE, m.AS_TRAINED], points[m.DENSE, m.LONGER]
     l1 = max((of for of in points.values() if of.method == m.L1), key=lambda of: of.summary("zeros").mean)
     pairs = {
-        f"Fine-tuned, {HALF} zeros cost nothing": (points[m.TUNED, HALF], longer, "not lower"),
-        "L1 beats zeroing with fine-tuning": (l1, points[m.TUNED, m.AS_L1], "higher"),
-        "Gradual zeroing beats sudden zeroing": (points[m.GRADUAL, HIGH], points[m.TUNED, HIGH], "higher"),
-        "8 bits cost nothing": (points[m.INT8, "8 bits"], start, "not lower"),
+        f"With fine-tuning, {HALF} zeros cost nothing": (points[m.TUNED, HALF], longer, "not lower"),
+        "L1 beats zeroing with as much fine-tuning": (l1, points[m.TUNED, m.AS_L1], "higher"),
+        "Zeroing gradually beats zeroing at once": (points[m.GRADUAL, HIGH], points[m.TUNED, HIGH], "higher"),
+        "Weights of 8 bits cost nothing": (points[m.INT8, "8 bits"], start, "not lower"),
     }
     tuned, l1_tuned, gradual, int8 = judged = judge([compare(*pair) for pair in pairs.values()])
     changes = {
@@ -143,7 +143,7 @@ def plot(points: Points, start: Point) -> Plot:
         by_zeros.set(ylabel="validation accuracy, %", xlabel="share of zeros", ylim=(0, None))
         by_bytes.set_xlabel("kB")
         legend_below(figure, by_bytes)
-        caption = "Grey: dense."
+        caption = "Grey: the dense network."
         return Plot("6_trade_off", "Sparser and smaller to the right", caption, *render(figure))
 
 
