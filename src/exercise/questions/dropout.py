@@ -141,7 +141,7 @@ def answer(evidence: Evidence) -> Answer:
         Claim("Training takes about twice as long", [slower]),
         Claim("Predictions take no longer", [free]),
         Claim("10 MC samples take about 10 predictions", [ten_every]),
-        Claim("So they do with dropout before the output alone", [ten_last]),
+        Claim("Also with dropout before the output alone", [ten_last]),
     ]
     most = max(int(n) for _, n in of_samples.values())
     figures: dict[str, Any] = {
