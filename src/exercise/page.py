@@ -1,6 +1,7 @@
 """`exercise.html`: every question with its answer, picture, evidence and commands, as far as they are there."""
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -50,12 +51,12 @@ def write_page(
         seconds: that each sweep and measurement took.
         answers: given before, so that they need not be made again.
     """
-    known, commands = answers or Answers(), _Commands(evidence, seconds)
+    known, commands = answers or Answers(), commands_of(sections, evidence, seconds)
     runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
     written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     # Their commands are shown with each section.
     ran_on = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
-    entries = [_entry(section, known, evidence) | commands.of(section) for section in sections]
+    entries = [_entry(section, known, evidence) | of for section, of in zip(sections, commands, strict=True)]
     text = (
         pages()
         .get_template("exercise.html.j2")
@@ -90,51 +91,42 @@ def _entry(section: Section, known: Answers, evidence: Evidence) -> dict[str, An
 
 
 def compact(table: Table) -> Table:
-    """With figures such as "50.1±0.4", as tables have them."""
-    rows = [[(text.replace(" ± ", "±"), value) for text, value in row] for row in table.rows]
+    """With figures such as "50.1±0.4" and "0.50 (0.36…0.94)", as tables have them."""
+    rows = [[(_compact(text), value) for text, value in row] for row in table.rows]
     return replace(table, rows=rows)
 
 
+def _compact(text: str) -> str:
+    return re.sub(r"( times)?( \([^ ()]+) to ([^ ()]+\))", r"\2…\3", text.replace(" ± ", "±"))
+
+
 def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
-    """One row per comparison: what is claimed, its interval alone, and the verdict, which all decide together."""
+    """One row per comparison: its interval alone, and the verdict, which all decide together."""
     rows = []
     for one in contrasts:
-        texts = (f"{one.a}, {one.b}", one.metric, one.direction, one.amount, f"{one.count}")
-        more = f", {one.more} more" if one.more else ""
-        rows.append([*((text, text) for text in texts), (f"{one.verdict}{more}", one.verdict)])
+        texts = (f"{one.a}, {one.b}", one.metric, one.amount.removesuffix(" points"), str(one.seeds), one.verdict)
+        rows.append([(text, text) for text in texts])
     notes = [one.note for one in contrasts if one.note and math.isfinite(one.mean)]
-    return Table(
-        ["compared", "by", "claimed", "difference or ratio (95 %)", "over", "verdict"],
-        rows,
-        f"{'; '.join(dict.fromkeys(notes))}." if notes else "",
-        is_sorted=False,
-    )
+    note = f"{'; '.join(dict.fromkeys(notes))}." if notes else ""
+    return compact(Table(["compared", "by", "95 % interval", "n", "verdict"], rows, note, is_sorted=False))
 
 
-class _Commands:
-    """What repeats each section: its part, and those of its sweeps that no section before has."""
-
-    def __init__(self, evidence: Evidence, seconds: Mapping[str, float]) -> None:
-        self._evidence, self._seconds = evidence, seconds
-        self._parts, self._shown = set[str](), dict[str, str]()
-
-    def of(self, section: Section) -> dict[str, Any]:
-        """Its commands, and in which sections the others are."""
-        evidence, setting = self._evidence, self._evidence.setting
-        quick = ["--quick"] if setting.quick else []
-        usual = evidence.folder.name == ("exercise_quick" if quick else "exercise")
-        name = [] if usual else ["--name", evidence.folder.name]
-        commands = []
-        if section.part not in self._parts:
-            commands.append([*shown("exercise"), section.part, *quick, *name, *setting.overrides])
-        for sweep in section.sweeps:
-            if sweep.name not in self._shown:
-                commands.append([*shown("train"), *sweep_command(sweep, setting, evidence.folder.name)])
-        others = dict.fromkeys(self._shown[s.name] for s in section.sweeps if s.name in self._shown)
-        self._parts.add(section.part)
-        self._shown |= {sweep.name: section.key for sweep in section.sweeps if sweep.name not in self._shown}
-        names = [sweep.name for sweep in section.sweeps] + [of.name for of in section.measurements]
-        took = sum(self._seconds.get(one, 0.0) for one in names)
-        parts = [f"Trained with {', '.join(others)}."] if others else []
-        parts += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if took and not others else []
-        return {"commands": [shlex.join(words) for words in commands], "shared": " ".join(parts)}
+def commands_of(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float]) -> list[dict[str, Any]]:
+    """What repeats each section: its part, and those of its sweeps that no section before has; and what it took."""
+    setting, folder = evidence.setting, evidence.folder.name
+    quick = ["--quick"] if setting.quick else []
+    name = [] if folder == ("exercise_quick" if quick else "exercise") else ["--name", folder]
+    parts, first, found = set[str](), dict[str, str](), []
+    for section in sections:
+        commands = [[*shown("exercise"), section.part, *quick, *name, *setting.overrides]] * (section.part not in parts)
+        own = [sweep for sweep in section.sweeps if sweep.name not in first]
+        if not setting.quick:
+            commands += [[*shown("train"), *sweep_command(sweep, setting, folder)] for sweep in own]
+        others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
+        parts.add(section.part)
+        first |= {sweep.name: section.key for sweep in own}
+        took = sum(seconds.get(of.name, 0.0) for of in (*own, *section.measurements))
+        notes = [f"Trained with {', '.join(others)}."] if others else []
+        notes += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if own and took else []
+        found.append({"commands": [shlex.join(words) for words in commands], "shared": " ".join(notes)})
+    return found

@@ -97,6 +97,8 @@ class Contrast:
     @property
     def size(self) -> str:
         """The mean without sign and interval: "1.2 points", "1.37 times"."""
+        if math.isnan(self.mean):
+            return "no figure"
         return f"{self.mean:.2f} times" if self.is_ratio else f"{abs(self.mean):.{self.digits}f} {self.unit}"
 
     @property

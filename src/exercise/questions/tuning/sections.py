@@ -20,13 +20,11 @@ from trainlab.report import Cell, Group, Table, format_epoch_seconds, plot_inter
 # Solution B's figures are test accuracies of convolutional networks, which are not part of the exercise.
 _ELU, _SELU = ("50.06", "42.4 (CNN 70.43)", "46.76"), ("50.02", "CNN 69.91", "50.26")
 RECIPES = (
-    "Two recipes, and changes are compared within one. Plain, the exercise's own: batches of 32, no weight decay. With "
-    "decay: batches of 128 and a weight decay of 3e-3, as an L2 penalty; it was found on validation data for the "
-    "networks without batch normalization, and with it ended early and low."
+    "Changes are compared within one of two recipes. Plain, the exercise's own: batches of 32. With decay: batches of "
+    "128, an L2 penalty of 3e-3; found on validation data for networks without batch normalization."
 )
 RATES = (
-    "Every network has a learning rate of its own: 12 from 1e-5 to 1e-1, halved by validation loss in trainings of up "
-    "to 3 epochs, and refined."
+    "Each network's learning rate: of 12 from 1e-5 to 1e-1, halved by validation loss in up to 3 epochs, and refined."
 )
 AUTO = ("lr_search=grid", "seed=auto", "sweep.margin=1.0", "sweep.max_seeds=30")
 PLAIN = Sweep(
@@ -184,7 +182,7 @@ def gains_table(evidence: Evidence, changes: Mapping[str, Contrast]) -> Table:
     return Table(
         ["change", "compared with", "points of validation accuracy", "epochs to as low a loss", "time of a step"],
         rows,
-        "95 % intervals, each alone. Steps of batches of 128 hold four times as many images.",
+        "95 % intervals. With decay, a step is of four times as many images.",
     )
 
 
@@ -201,7 +199,7 @@ def parts_table(groups: Mapping[str, Group]) -> Table:
     return Table(
         [*headings, "solution A", "solution B", "book's notebook"],
         rows,
-        "Last columns: validation accuracy of one run that others report; solution B's are of the test set.",
+        "Last columns: what others report, of one run each; solution B's of the test set.",
     )
 
 
