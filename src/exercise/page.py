@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exercise.contrast import ABOUT, POINTS, RATIO, Contrast
+from exercise.formatting import text_cells
 from exercise.programs import shown
 from exercise.section import Answers, Section, sweeps_of
 from exercise.store import Evidence
@@ -102,10 +103,10 @@ def _compact(text: str) -> str:
 
 def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
     """One row per comparison: its interval alone, and the verdict, which all decide together."""
-    rows = []
-    for one in contrasts:
-        texts = (f"{one.a}, {one.b}", one.metric, one.amount.removesuffix(" points"), str(one.seeds), one.verdict)
-        rows.append([(text, text) for text in texts])
+    rows = [
+        text_cells(f"{one.a}, {one.b}", one.metric, one.amount.removesuffix(" points"), str(one.seeds), one.verdict)
+        for one in contrasts
+    ]
     notes = [one.note for one in contrasts if one.note and math.isfinite(one.mean)]
     note = f"{'; '.join(dict.fromkeys(notes))}." if notes else ""
     return compact(Table(["compared", "by", "95 % interval", "n", "verdict"], rows, note, is_sorted=False))
@@ -125,7 +126,8 @@ def commands_of(sections: Sequence[Section], evidence: Evidence, seconds: Mappin
         others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
         parts.add(section.part)
         first |= {sweep.name: section.key for sweep in own}
-        took = sum(seconds.get(of.name, 0.0) for of in (*own, *section.measurements))
+        names = [sweep.name for sweep in own] + [measurement.name for measurement in section.measurements]
+        took = sum(seconds.get(of, 0.0) for of in names)
         notes = [f"Trained with {', '.join(others)}."] if others else []
         notes += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if own and took else []
         found.append({"commands": [shlex.join(words) for words in commands], "shared": " ".join(notes)})

@@ -125,7 +125,8 @@ class Exercise:
             return
         evidence, minutes, known = Evidence(self.folder, self.setting), dict[str, float](), set[str]()
         for section in self.sections:
-            for of in (*section.sweeps, *section.measurements):
+            parts: list[Sweep | Measurement] = [*section.sweeps, *section.measurements]
+            for of in parts:
                 done = evidence.is_done(of) if isinstance(of, Sweep) else evidence.is_taken(of.name)
                 if of.name not in known and not done:
                     minutes[section.part] = minutes.get(section.part, 0.0) + of.minutes

@@ -91,8 +91,8 @@ def variants_table(pairs: Pairs, steps: Measured) -> Table:
     """One row per variant: its results, and what a step takes over one of what it is compared with."""
     rows = []
     for key, (new, old) in pairs.items():
-        taken = ((of.label, steps.get(name, [])) for of, name in ((new, key), (old, VARIANTS[key].part)))
-        step = contrast_ratio(*taken, "higher", "time of a step", counted="round")
+        ours, theirs = ((of.label, steps.get(name, [])) for of, name in ((new, key), (old, VARIANTS[key].part)))
+        step = contrast_ratio(ours, theirs, "higher", "time of a step", counted="round")
         cells = [(format_rate(rate_of(new)), rate_of(new)), *accuracy_cells(new), *text_cells(format_best_epochs(new))]
         seconds = (format_epoch_seconds(new), new.summary("time", "epoch_s").mean)
         rows.append([*text_cells(new.label, old.label), *cells, seconds, (step.amount, step.mean)])

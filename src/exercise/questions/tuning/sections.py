@@ -127,9 +127,8 @@ def compare(evidence: Evidence, key: str, what: str, direction: str) -> Contrast
     if what == "epochs":
         return contrast_epochs(new, old, direction)
     steps, keys = evidence.measured(STEPS), (key, COMPARED[key])
-    step = contrast_ratio(
-        *((PARTS[of].name, steps.get(of, [])) for of in keys), direction, "time of a step", counted="round"
-    )
+    ours, theirs = ((PARTS[of].name, steps.get(of, [])) for of in keys)
+    step = contrast_ratio(ours, theirs, direction, "time of a step", counted="round")
     return step if what == "step" else contrast_epochs(new, old, direction, step)
 
 
