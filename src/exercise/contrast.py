@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from exercise.outcomes import epoch_ratios, is_at_an_end
 from exercise.store import ENDED
 from trainlab.report import Decision, Group, read_decisions
-from trainlab.statistics import Contrast, Verdict, judge
+from trainlab.statistics import Contrast, judge
 
-__all__ = ["Contrast", "Verdict", "judge"]  # besides what is here
+__all__ = ["Contrast", "judge"]  # besides what is here
+Verdict = Literal["confirmed", "contradicted", "undecided"]  # of a contrast and of a claim
 # Differences that matter, fixed before the runs. ABOUT: "about N times" is within this factor of N.
 POINTS, RATIO, ABOUT = 1.0, 1.1, 1.5
 METRICS = {"val_acc": "validation accuracy", "test_acc": "test accuracy †", "val_loss": "validation loss"}

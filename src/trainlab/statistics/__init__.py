@@ -4,7 +4,7 @@ The bootstrap over images, `trainlab.statistics.bootstrap`, needs torch and is i
 """
 
 from trainlab.statistics.anytime import Sequential, sequential
-from trainlab.statistics.contrasts import Contrast, Verdict, judge
+from trainlab.statistics.contrasts import Contrast, judge
 from trainlab.statistics.effect_sizes import EffectSize, Ratio, effect_size, ratio
 from trainlab.statistics.images import Share, over_images, over_seeds_and_images, share_of_images
 from trainlab.statistics.intervals import LEVEL, Interval, interval
@@ -38,7 +38,6 @@ __all__ = [
     "Sequential",
     "Share",
     "SignFlip",
-    "Verdict",
     "bonferroni_intervals",
     "detectable_difference",
     "difference",
