@@ -103,7 +103,7 @@ def test_whether_samples_cost_predictions(leave: Leave, evidence: Evidence, ten:
     evidence.keep(dropout.PREDICTIONS, predicted(last=(1, ten, 100), every=(1, ten, 100)))
     found = dropout.answer(evidence)
     assert verdicts(found)[2:] == [wanted] * 2
-    assert ("If only the last hidden layer drops" in text_of(dropout.SECTION, found)) is (wanted == "contradicted")
+    assert ("If only the last layer drops" in text_of(dropout.SECTION, found)) is (wanted == "contradicted")
 
 
 def test_there_is_no_answer_where_all_runs_of_a_rate_diverged(leave: Leave, evidence: Evidence):
