@@ -96,7 +96,7 @@ def test_what_is_shown(keep: Callable[..., Evidence]):
     text = text_of(SECTION, found)
     assert "Fine-tuned, half of the weights can be zero for -0.1 points (-12.0 without), 90 % for -6.1" in text
     assert "make the file 3.8 times smaller for " in text
-    assert "At 91 % zeros L1 is 33.0 points ahead of zeroing alone, but 5.0 points behind" in text
+    assert "At 91 % zeros L1 is 33.0 points ahead of zeroing alone, but 5.0 behind" in text
     assert "Half of the weights still take 1,100 of 2,000 kB" in text
     rows = [[cell[0] for cell in row] for row in found.tables[0][1].rows]
     assert len(rows) == len(USUAL)

@@ -143,7 +143,7 @@ def plot(points: Points, start: Point) -> Plot:
         by_zeros.set(ylabel="validation accuracy, %", xlabel="share of zeros", ylim=(0, None))
         by_bytes.set_xlabel("kB")
         legend_below(figure, by_bytes)
-        caption = "Grey: the dense network."
+        caption = "Grey: dense network."
         return Plot("6_trade_off", "Sparser and smaller to the right", caption, *render(figure))
 
 
