@@ -162,6 +162,8 @@ def answer_8(evidence: Evidence) -> Answer:
         side = "losses" if one.high < 0 else "neither" if one.verdict == "contradicted" else "open"
         sides["gains" if one.verdict == "confirmed" else side].append(one)
     best = {"best": done[0].label, "best_val": format_val_acc(done[0])} if done else {"best": "", "best_val": ""}
+    values = [of.of("metrics", "val_acc").values() for of in done]
+    best["spread"] = f"{100 * max((max(own) - min(own) for own in values), default=0):.1f} points"
     plot = replace(plot_intervals(done), name="8_accuracy_intervals") if len(done) > 1 else None
     return Answer(
         {**sides, **best},
