@@ -289,7 +289,6 @@ def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
             "1",
             f"{i}",
             "What?",
-            "",
             lambda _: Answer({"text": "It is."}),
             [Sweep(f"sweep_{i}", ("seed=1,2",))],
         )
