@@ -1,37 +1,30 @@
-"""The page of the quick version, which has all sections: how long it is, and how many screens it takes."""
+"""The page of the quick version that `make exercise QUICK=1` has written: how long it is, how many screens it takes."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from exercise.registry import SECTIONS
+from exercise.registry import BY_DEFAULT, SECTIONS
 from trainlab.config.resolvers import PROJECT
 
-RUN = "import sys; sys.argv[0] = 'trainlab'; from exercise.command_line import main; main()"
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
-
+PAGE = PROJECT / "outputs" / "exercise_quick" / "exercise.html"
 DESKTOP = 1400, 900  # pixels
 MAX_WORDS, MAX_WORDS_SHOWN, MAX_SCREENS, MAX_BYTES = 6000, 150, 15, 1_000_000
 
 
 @pytest.fixture(scope="module")
-def quick_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained in about three minutes, in a folder of its own as by an installed `trainlab`."""
-    folder, parts = tmp_path_factory.mktemp("quick"), dict.fromkeys(section.part for section in SECTIONS)
-    command = [sys.executable, "-c", RUN, *parts, "--quick"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return folder / "outputs" / "exercise_quick" / "exercise.html"
+def quick_page() -> Path:
+    if not PAGE.exists():
+        pytest.skip("needs the page that `make exercise QUICK=1` writes, as in CI")
+    return PAGE
 
 
 def test_the_page_is_short(open_page, quick_page: Path):
     page = open_page(quick_page, width=DESKTOP[0]).page
-    assert page.locator(".shown").count() == len(SECTIONS)  # all have an answer
+    answered = page.locator(".shown").count()
+    assert answered >= sum(section.part in BY_DEFAULT for section in SECTIONS)  # all that ran have an answer
     height = page.evaluate("document.documentElement.scrollHeight")
     assert height <= MAX_SCREENS * DESKTOP[1]
     for key, text in page.evaluate(

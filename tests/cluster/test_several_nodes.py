@@ -144,11 +144,12 @@ def test_a_lost_process_ends_the_run_with_a_reason_and_the_same_command_resumes(
 
 def test_processes_that_slurm_has_suspended_go_on(one_node, tmp_path):
     words = (FAULT, f"output_dir={tmp_path}", "name=run", "trainer.num_nodes=2")
-    process = start_tasks(TWO_NODES, *words, FAULTS_SLEEP="0.3")
+    process = start_tasks((*TWO_NODES, "--job-name=suspended"), *words, FAULTS_SLEEP="0.3")
     while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
         time.sleep(0.2)
         assert process.poll() is None
-    (job,) = subprocess.run(["squeue", "-h", "--me", "--format=%A"], capture_output=True, text=True).stdout.split()
+    named = ["squeue", "-h", "--me", "--name=suspended", "--format=%A"]
+    (job,) = subprocess.run(named, capture_output=True, text=True).stdout.split()
     subprocess.run(["scontrol", "suspend", job], check=True)
     time.sleep(25)  # above SILENCE_S, after which a process is lost
     subprocess.run(["scontrol", "resume", job], check=True)
@@ -189,7 +190,8 @@ def test_a_sweep_in_a_job_of_two_tasks_starts_processes_for_devices_itself(one_n
     planted = tmp_path / "hpc_ckpt_1.ckpt"
     planted.write_bytes(b"of another job")
     words = with_defaults(TINY, f"output_dir={tmp_path / 'out'}", "name=study", "seed=1,2", "trainer.devices=2")
-    status, output = batch(tmp_path, ["-N1", "-n2"], [*TRAIN, "-m", *words])
+    # Memory for a sweep, what its processes are forked from, and two of them.
+    status, output = batch(tmp_path, ["-N1", "-n2", "--mem-per-cpu=3000"], [*TRAIN, "-m", *words])
     assert status == 0, output
     assert {result["status"] for result in results(tmp_path / "out" / "study").values()} == {"completed"}
     assert same_weights(tmp_path / "out" / "study" / "seed=1", one_node)
