@@ -16,7 +16,7 @@ from trainlab.data.image_folder import ImageFolder
 from trainlab.data.listing import list_images
 from trainlab.inference.evaluate import evaluate_checkpoint
 from trainlab.inference.predict import Predictor
-from trainlab.sweep.check import check_job
+from trainlab.sweep.check import Earlier, check_job
 from trainlab.tasks import Classification
 
 RED, GREEN, BLUE = (200, 10, 20), (10, 200, 20), (10, 20, 200)
@@ -518,8 +518,8 @@ def test_jobs_of_a_sweep_with_the_same_images_list_their_files_once(root, compos
     roots = []
     monkeypatch.setattr(image_folder, "list_images", lambda root: roots.append(root) or list_images(root))
     own = ("data=image_folder", f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}", "model.num_classes=2")
-    listed = {}
+    earlier = Earlier()
     for number, more in enumerate((["seed=1"], ["seed=2"], ["data.fold=1", "data.num_folds=2"])):
         cfg = compose_config(*own, "data.val_size=2", "data.batch_size=2", *more, name=str(number))
-        check_job(cfg, number, more, False, listed)
+        check_job(cfg, number, more, False, earlier)
     assert roots == [root, root]  # another split is of another data module
