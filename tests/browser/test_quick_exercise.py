@@ -28,7 +28,7 @@ def test_the_page_is_short(open_page, quick_page: Path):
     height = page.evaluate("document.documentElement.scrollHeight")
     assert height <= MAX_SCREENS * DESKTOP[1]
     for key, text in page.evaluate(
-        "[...document.querySelectorAll('section')].map(e => [e.id, e.querySelector('.shown').innerText])"
+        "[...document.querySelectorAll('.shown')].map(e => [e.closest('section').id, e.innerText])"
     ):
         assert len(text.split()) <= MAX_WORDS_SHOWN, key
     page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
