@@ -66,7 +66,7 @@ class Measured:
 
 
 def main() -> None:
-    """Measure the parts that are asked for."""
+    """Measure the parts that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help="all if none is given")
     parser.add_argument("--runs", type=int, default=10_000)
