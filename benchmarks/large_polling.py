@@ -2,16 +2,17 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+from elsewhere import Elsewhere
 from large_study import EPOCHS, Study
 from trainlab.runs.result import Result
-from trainlab.sweep.executors.executor import LEAVE, RUNNING, Ended, Program
-from trainlab.sweep.executors.remote import Remote, RemoteExecutor
+from trainlab.sweep.executors.executor import LEAVE, Program
+from trainlab.sweep.executors.remote import Remote
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.items import ItemFolder, new_item
 from trainlab.sweep.outcome import results_before
@@ -20,31 +21,6 @@ from trainlab.sweep.progress import Lines, LiveTable, Watcher
 from trainlab.sweep.run_items import run_items
 from trainlab.sweep.state import State
 from trainlab.training.step_report import Position
-
-
-class Elsewhere(RemoteExecutor):
-    """Items that a scheduler says run; it is asked nothing that needs files."""
-
-    name = "elsewhere"
-
-    def __init__(self) -> None:
-        super().__init__(cpus=1, mem_gb=None, gpus=0, restarts=5, on_interrupt=LEAVE)
-
-    def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
-        """Never called: all are attached."""
-        raise NotImplementedError
-
-    def look(self, submitted: Remote) -> str | Ended:
-        """As SLURM says."""
-        return RUNNING
-
-    def interrupt(self, submitted: Remote) -> bool:
-        """Nothing."""
-        return True
-
-    def cancel(self, submitted: Remote) -> bool:
-        """Nothing."""
-        return True
 
 
 class Running(AbstractContextManager["Running"]):
@@ -86,7 +62,7 @@ class Running(AbstractContextManager["Running"]):
 
     def run(self, watch: "Watch") -> None:
         """The loop, until Ctrl-C."""
-        executor, state = Elsewhere(), State(self.jobs, len(self.items), self.items)
+        executor, state = Elsewhere(on_interrupt=LEAVE), State(self.jobs, len(self.items), self.items)
         with watch(state) as watcher, executor.opened(Program(self.folder, print), len(self.items), 0) as notices:
             executor._live = [*self.submitted]
             for one in self.submitted:
@@ -95,7 +71,7 @@ class Running(AbstractContextManager["Running"]):
 
     def _submitted(self, item: Item) -> Remote:
         files = new_item(self.folder, item.jobs[0].number + 1, {"jobs": [str(job.folder) for job in item.jobs]})
-        files.write_submitted("elsewhere", f"1_{item.jobs[0].number}")
+        files.write_submitted(Elsewhere.name, f"1_{item.jobs[0].number}")
         files.write_started()
         position = Position(EPOCHS, 3, 10, 0.0, 0.1)
         files.report.write_text(" ".join(map(str, vars(position).values())) + "\n")
@@ -115,12 +91,15 @@ def _table(state: State) -> Iterator[Watcher]:
         watch.close()
 
 
+class _Unseen(Lines):
+    def say(self, text: str) -> None:
+        """Print nothing: the output of this process is its figures."""
+
+
 @contextmanager
 def _lines(state: State) -> Iterator[Watcher]:
     """In a log."""
-    watch = Lines(state)
-    watch.say = lambda text: None  # type: ignore[method-assign]
-    yield watch
+    yield _Unseen(state)
 
 
 WATCHES: Mapping[str, Watch] = {"table": _table, "log": _lines}

@@ -1,6 +1,7 @@
 """What a sweep of thousands of runs asks of its process, of the report and of the file system.
 
-    PYTHONPATH=src python benchmarks/large_sweep.py [--runs 10000] [--seeds 10] [--items 1000] [--folder DIR] [PART ...]
+    PYTHONPATH=src:tests python benchmarks/large_sweep.py \\
+        [--runs 10000] [--seeds 10] [--items 1000] [--folder DIR] [PART ...]
 
     plan      a sweep of new runs is composed, checked and planned (`sweep.dry_run=true`)
     kept      the same where all runs are completed: their results are read

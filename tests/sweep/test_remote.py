@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from elsewhere import Elsewhere
 from trainlab.processes import THREADS
 from trainlab.runs import heartbeat
 from trainlab.runs.folder import LAST
@@ -25,7 +26,7 @@ from trainlab.runs.starts import note_start
 from trainlab.sweep import run_items as run_loop
 from trainlab.sweep.executors import remote, slurm_local
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
-from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor
+from trainlab.sweep.executors.remote import NotTaken, Remote
 from trainlab.sweep.executors.slurm import SlurmExecutor
 from trainlab.sweep.items import ItemFolder, items_of, process_of
 from trainlab.sweep.plan import RUN, Item, Job, plan
@@ -148,32 +149,6 @@ def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
     slurm.answers["squeue"] = "7_1 RUNNING\n"
     assert slurm.look(submitted(tmp_path)) == RUNNING
     assert slurm.said == ["SLURM does not answer; waiting for it", "SLURM answers again"]
-
-
-class Elsewhere(RemoteExecutor):
-    """Takes as many command lines as ``room`` has, and has nobody run them."""
-
-    name = "elsewhere"
-
-    def __init__(self, **settings):
-        super().__init__(1, None, 0, settings.pop("restarts", 5), "stop")
-        self.room, self.refuses, self.seen, self.tells, self.told = 100, NotTaken, RUNNING, True, []
-
-    def start(self, items, commands):
-        if len(self._live) + len(items) > self.room:
-            raise self.refuses("the limit is reached")
-        return [f"id-{one.item.jobs[0].number}" for one in items]
-
-    def look(self, submitted):
-        return self.seen
-
-    def interrupt(self, submitted):
-        self.told.append(("interrupt", submitted.id))
-        return self.tells
-
-    def cancel(self, submitted):
-        self.told.append(("cancel", submitted.id))
-        return self.tells
 
 
 @pytest.fixture

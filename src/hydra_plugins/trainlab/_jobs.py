@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, cast
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -69,8 +70,8 @@ class Jobs:
             job_overrides: of all jobs, or by their numbers.
             shared: by default the overrides that all jobs have.
         """
-        subdir = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index, call-overload]  # a mapping
-        if not str(subdir).startswith("${folder:"):
+        settings = cast(dict[str, Any], OmegaConf.to_container(self.config.hydra.sweep, resolve=False))
+        if not str(settings["subdir"]).startswith("${folder:"):
             return self
         by_number = numbered(job_overrides)
         every = [*by_number.values()]
