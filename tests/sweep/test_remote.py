@@ -603,17 +603,38 @@ def test_items_elsewhere_have_the_same_memory_whatever_this_machine_has(on_gpu, 
 SCRIPTS = {"srun": "", "sbatch": 'cp "$1" "$(dirname "$0")/../submitted"; echo Submitted batch job 7'}
 
 
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Makes shell scripts the commands of SLURM, by their names."""
+
+    def make(scripts):
+        (tmp_path / "bin").mkdir()
+        for name, text in scripts.items():
+            (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    return make
+
+
+def test_what_sbatch_says_of_a_refusal_is_in_the_message_alone(slurm, commands, tmp_path, capfd):
+    said = ("QOSMaxSubmitJobPerUserLimit", "Batch job submission failed: Job violates accounting/QOS policy")
+    lines = "; ".join(f"echo 'sbatch: error: {line}' >&2" for line in said)
+    commands(SCRIPTS | {"sbatch": f"{lines}; exit 1"})
+    one = submitted(tmp_path)
+    one.item, slurm._slots = Item((jobs_of(tmp_path, "a")[0],)), 1
+    with pytest.raises(NotTaken, match=f"^{'; '.join(said)}$"):
+        slurm.start([one], [["true"]])
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("gpus", "on_gpu", "devices", "asked"),
     [(0, False, 2, {"cpus": "6"}), (1, False, 1, {"cpus": "3", "gpus": "1"}), (0, True, 2, {"cpus": "6", "gpus": "2"})],
 )
-def test_the_script_of_a_slurm_job_asks_for_what_its_item_needs(gpus, on_gpu, devices, asked, tmp_path, monkeypatch):
+def test_the_script_of_a_slurm_job_asks_for_what_its_item_needs(gpus, on_gpu, devices, asked, commands, tmp_path):
     pytest.importorskip("submitit")
-    (tmp_path / "bin").mkdir()
-    for name, text in SCRIPTS.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    commands(SCRIPTS)
     executor = SlurmExecutor(cpus=3, gpus=gpus)
     executor.folder, executor._program, executor._slots = tmp_path, Program(tmp_path, print, name="study"), 2
     (job,) = jobs_of(tmp_path, "a")

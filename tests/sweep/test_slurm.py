@@ -259,9 +259,9 @@ def limits():
 
 def test_as_many_jobs_are_submitted_as_slurm_takes(limits, undisturbed, tmp_path):
     done = sweep(*SETTINGS, *HIGH, f"output_dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == {"sbatch"}, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert "no more jobs are taken at present (" in done.stdout
+    assert "Batch job submission failed: " in done.stdout
     assert figures(tmp_path / "study") == undisturbed
     assert starts(tmp_path) == [1, 1]
 

@@ -1,6 +1,7 @@
 """Items as SLURM jobs, through submitit."""
 
 import contextlib
+import io
 import math
 import os
 import re
@@ -59,7 +60,8 @@ class SubmititExecutor(RemoteExecutor):
         """Jobs of submitit that become the command lines; several are one array."""
         words = [[*_SHELL, *command] for command in commands]
         try:
-            with _without_enclosing_job():
+            # submitit prints what sbatch says of a refusal; the exception has it, too.
+            with _without_enclosing_job(), contextlib.redirect_stderr(io.StringIO()):
                 if len(words) == 1:
                     return [executor.submit(os.execv, "/bin/sh", words[0])]
                 with executor.batch():
@@ -307,7 +309,7 @@ def _without_enclosing_job() -> Iterator[None]:
 
 
 def _reason(text: str) -> str:
-    """The line of an error of sbatch that says what is wrong."""
+    """What is wrong, of an error of sbatch: all lines that say so, as the first one may name a limit."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if "error:" in line]
-    return (said or lines or ["sbatch failed"])[-1].partition("error:")[2].strip() or (said or lines)[-1]
+    said = dict.fromkeys(line.partition("error:")[2].strip() for line in lines if "error:" in line)
+    return "; ".join(filter(None, said)) or (lines or ["sbatch failed"])[-1]
