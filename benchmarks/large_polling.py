@@ -12,7 +12,7 @@ from elsewhere import Elsewhere
 from large_study import EPOCHS, Study
 from trainlab.runs.result import Result
 from trainlab.sweep.executors.executor import LEAVE, Program
-from trainlab.sweep.executors.remote import Remote
+from trainlab.sweep.executors.remote_item import Remote
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.items import ItemFolder, new_item
 from trainlab.sweep.outcome import results_before

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from trainlab.sweep.executors.executor import RUNNING, STOP, Ended
-from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor
+from trainlab.sweep.executors.remote import NotTaken, RemoteExecutor
+from trainlab.sweep.executors.remote_item import Remote
 
 
 class Elsewhere(RemoteExecutor):

@@ -26,7 +26,8 @@ from trainlab.runs.starts import note_start
 from trainlab.sweep import run_items as run_loop
 from trainlab.sweep.executors import remote, slurm_local
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
-from trainlab.sweep.executors.remote import NotTaken, Remote
+from trainlab.sweep.executors.remote import NotTaken
+from trainlab.sweep.executors.remote_item import Remote
 from trainlab.sweep.executors.slurm import SlurmExecutor
 from trainlab.sweep.items import ItemFolder, items_of, process_of
 from trainlab.sweep.plan import RUN, Item, Job, plan

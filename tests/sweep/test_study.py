@@ -13,6 +13,7 @@ from run_folders import outcome
 from trainlab.runs.numbers import short_number
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, describe_space, status_of
+from trainlab.sweep.study_summary import describe_progress, write_summary
 from trainlab.tasks.metrics import METRICS
 
 RATES = FloatDistribution(1e-5, 1e-1, log=True)
@@ -122,7 +123,9 @@ def test_failures_do_not_stop_it_and_are_never_best(tmp_path):
             study.tell(trial, completed(parabola(trial)) if i else outcome("diverged", {"val_loss": -9.0}))
     assert len(study.trials()) == 12
     assert study.best().value >= 0
-    assert study.progress().startswith("search: 12 of 12 trials: 9 completed, 3 diverged; best validation loss ")
+    assert describe_progress(study).startswith(
+        "search: 12 of 12 trials: 9 completed, 3 diverged; best validation loss "
+    )
 
 
 def test_a_space_of_six_is_tried_once_each_and_then_at_an_end(tmp_path):
@@ -242,7 +245,7 @@ def test_the_summary_has_all_that_counts(tmp_path):
     study = study_in(tmp_path, trials=4)
     for i, trial in enumerate(study.next(4)):
         study.tell(trial, completed(i) if i else outcome("diverged", {}, reason="not finite"))
-    study.write()
+    write_summary(study)
     summary = json.loads((tmp_path / "study.json").read_text())
     assert (summary["planned"], summary["sampler"], summary["seed"], summary["pruner"]) == (4, "tpe", 1, "none")
     assert summary["space"]["optim.lr"] == {"low": 1e-5, "high": 1e-1, "log": True, "step": None}
@@ -259,8 +262,8 @@ def test_the_objective_has_its_direction_and_another_one_is_another_search(tmp_p
     for trial, accuracy in zip(study.next(3), (0.2, 0.6, 0.4), strict=True):
         study.tell(trial, outcome("completed", {"val_loss": 10 * accuracy, "val_acc": accuracy}))
     assert (study.best().number, study.best().value) == (1, 0.6)
-    assert "; best validation accuracy 60.00 % (trial 1: " in study.progress()
-    study.write()
+    assert "; best validation accuracy 60.00 % (trial 1: " in describe_progress(study)
+    write_summary(study)
     summary = json.loads((tmp_path / "study.json").read_text())
     assert summary["objective"] == "val/acc"
     assert [trial["val_acc"] for trial in summary["trials"]] == [0.2, 0.6, 0.4]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
+from hydra_plugins.trainlab._check import checked
 from hydra_plugins.trainlab._jobs import Jobs
-from hydra_plugins.trainlab._sweep import checked, report_on
+from hydra_plugins.trainlab._sweep import report_on
 from trainlab.cli import SweepFailed
 from trainlab.config.overrides import written_alike
 from trainlab.config.run_folders import shared_overrides

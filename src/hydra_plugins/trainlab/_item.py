@@ -13,7 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.trainlab._jobs import Jobs
-from hydra_plugins.trainlab._sweep import run_jobs
+from hydra_plugins.trainlab._run_jobs import run_jobs
 from trainlab.ending import ending
 from trainlab.processes import INTERRUPTED, THREADS
 from trainlab.runs.heartbeat import wait_for

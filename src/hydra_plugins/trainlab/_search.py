@@ -2,25 +2,25 @@
 
 import contextlib
 import shlex
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
-from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
+from hydra_plugins.trainlab._check import checked
 from hydra_plugins.trainlab._jobs import Jobs
-from hydra_plugins.trainlab._sweep import checked, report_on
+from hydra_plugins.trainlab._space import longest_trial, space_of, without_aliases
+from hydra_plugins.trainlab._sweep import report_on
 from trainlab.cli import SweepFailed
-from trainlab.config.overrides import in_quotes, swept_values
+from trainlab.config.overrides import in_quotes
 from trainlab.console import say
 from trainlab.loggers.hyperparameters import pass_swept
 from trainlab.programs import command_words
@@ -29,9 +29,9 @@ from trainlab.runs.result import Result
 from trainlab.sweep.folder import folder_lock
 from trainlab.sweep.outcome import recorded_outcome
 from trainlab.sweep.plan import KEEP, Job
-from trainlab.sweep.space import Dimension, Params, Space, Value, ends, interval, steps
 from trainlab.sweep.study import Settings, Study, reason_of, status_of
 from trainlab.sweep.study_storage import Database
+from trainlab.sweep.study_summary import describe_progress, write_summary
 from trainlab.sweep.trials import REQUESTS, Judge, Patience, Trials, record
 from trainlab.tasks.metrics import Metric, key_of
 
@@ -84,7 +84,7 @@ def search(
     launcher.reports = False
     jobs = Jobs(launcher.hydra_context, launcher.task_function, launcher.config, 0)
     space = space_of(overrides)
-    settings = replace(settings, max_epochs=_longest(settings, space))
+    settings = replace(settings, max_epochs=longest_trial(settings, space))
     corners = list(space.corners())
     overrides_of = [space.overrides(params) for params in corners]
     jobs = jobs.with_folders(overrides_of, space.fixed)
@@ -94,7 +94,7 @@ def search(
     settings = replace(settings, metric=_metric_of(settings.objective, found))
     if any(job.settings.get("trainer.limit_val_batches") == 0 for job in found):
         raise ValueError(f"a search needs validation for its {settings.objective}; set trainer.limit_val_batches=1.0")
-    space = _without_aliases(space, corners, found)
+    space = without_aliases(space, corners, found)
     with folder_lock(jobs.sweep_dir, _LEASE, "search") as lease, _explained(database):
         study = Study(jobs.sweep_dir, space, settings, database, lease.check)
         launcher.shared = study.space.fixed
@@ -143,70 +143,6 @@ def _metric_of(objective: str, jobs: Sequence[Job]) -> Metric:
     return found.pop()
 
 
-def _without_aliases(space: Space, corners: Sequence[Params], jobs: Sequence[Job]) -> Space:
-    """The space without choices that give the same run as earlier ones; ``jobs`` are those of its corners."""
-    first: dict[str, Params] = {}
-    dropped: dict[str, list[Value]] = defaultdict(list)
-    for params, job in zip(corners, jobs, strict=True):
-        other = first.setdefault(job.identity, params)
-        keys = [key for key in params if params[key] != other[key]]
-        if len(keys) == 1:
-            (key,) = keys
-            dropped[key].append(params[key])
-            say(f"{key}={params[key]} is the same run as {key}={other[key]} and is skipped")
-    return space.without(dropped)
-
-
-def space_of(overrides: Sequence[Override]) -> Space:
-    """The search space of a command line; the last override of a key counts.
-
-    Raises:
-        ValueError: no key is searched, or a key cannot be searched.
-    """
-    parts: dict[str, str | tuple[str, Dimension]] = {}
-    affecting = training_overrides([str(override.input_line) for override in overrides])
-    affecting = [override.partition("=")[0].lstrip("+") for override in affecting]
-    for override in overrides:
-        key = override.get_key_element()
-        if "." in key and override.is_choice_sweep() and len(values := {*swept_values(override)}) == 1:
-            parts[key] = f"{key}={values.pop()}"  # a setting of an option that trials choose
-        elif override.is_sweep_override():
-            if key.lstrip("+") not in affecting:
-                raise ValueError(f"{key} does not affect the training and cannot be searched; give one value")
-            parts[key] = (key, _dimension(key, override))
-        elif override.is_delete():
-            parts[key] = str(override.input_line)
-        else:
-            parts[key] = f"{key}={override.get_value_element_as_str()}"
-    space = Space(tuple(parts.values()))
-    if not space.dimensions:
-        raise ValueError("a search needs a key to search over, such as 'optim.lr=interval(1e-5,1e-2)' or model=bn,selu")
-    return space
-
-
-def _dimension(key: str, override: Override) -> Dimension:
-    value = override.value()
-    if isinstance(value, IntervalSweep):
-        assert value.start is not None and value.end is not None
-        return interval(key, value.start, value.end, value.tags)
-    if getattr(value, "tags", None):
-        raise ValueError(f"only an interval can have a tag, got {override.input_line}; set {key}")
-    values = swept_values(override)
-    if isinstance(value, RangeSweep):
-        return steps(list(value.range()))
-    return CategoricalDistribution(tuple(dict.fromkeys(values)))
-
-
-def _longest(settings: Settings, space: Space) -> int:
-    """Epochs of the longest trial; -1 for no limit."""
-    searched = space.dimensions.get("trainer.max_epochs")
-    given = dict(part.split("=", 1) for part in space.fixed if "=" in part).get("trainer.max_epochs")
-    longest = max(map(int, ends(searched) if searched else [given or settings.max_epochs]))
-    if settings.pruner == "hyperband" and longest < 1:
-        raise ValueError("the pruner hyperband divides the epochs of a trial; set trainer.max_epochs to a limit")
-    return longest
-
-
 def _in_batches(study: Study, launcher: "ProcessLauncher", batch: int) -> list[JobReturn]:
     judge, patience = Judge(study), Patience(study)
     returns: list[JobReturn] = []
@@ -224,7 +160,7 @@ def _in_batches(study: Study, launcher: "ProcessLauncher", batch: int) -> list[J
         finally:
             patience.say = say
             patience.wait_for(partial(_record, study, judge))  # runs may have ended, with a result
-            say(study.progress())
+            say(describe_progress(study))
         _check_is_through(study, launcher, {trial.number for trial in trials})
     return returns
 
@@ -239,7 +175,7 @@ def _record(study: Study, judge: Judge) -> bool:
     running = study.running()
     folders = zip((trial.number for trial in running), study.folders_of(running), strict=True)
     record(study, judge, {number: recorded_outcome(folder) for number, folder in folders})
-    study.write()
+    write_summary(study)
     return True
 
 
@@ -261,7 +197,7 @@ def _as_there_is_room(study: Study, launcher: "ProcessLauncher", sample: Job) ->
                 trials.refuse(failure.mistakes)
     finally:
         trials.close()
-        say(study.progress())
+        say(describe_progress(study))
     _check_is_through(study, launcher, {trial.number for trial in study.trials()} - before)
     return returns
 

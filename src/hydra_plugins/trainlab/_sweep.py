@@ -1,50 +1,38 @@
-"""A sweep of trainings: check, plan, run and report."""
+"""A sweep of trainings: plan, run and report, once its jobs are checked."""
 
-import gc
 import os
 import signal
-import subprocess
-import sys
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from multiprocessing import RawArray
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobRuntime, JobStatus
-from omegaconf import OmegaConf
 
-import trainlab.run  # noqa: F401  here, so that the jobs' processes start with it
-from hydra_plugins.trainlab._jobs import Jobs, describe_error, numbered, write_output_to
-from trainlab.cli import SweepFailed, explain
+from hydra_plugins.trainlab._check import checked, executor_of
+from hydra_plugins.trainlab._jobs import Jobs, numbered
+from hydra_plugins.trainlab._run_jobs import run_jobs  # here, so that forked processes start with what it needs
+from trainlab.cli import SweepFailed
 from trainlab.config.compose import as_typed
-from trainlab.config.construct import construct
-from trainlab.config.loader import texts_parsed_once
-from trainlab.console import output, say, say_error, status_line
+from trainlab.console import output, say, say_error
 from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept
-from trainlab.processes import count_cores, run_forked
 from trainlab.programs import command_line, same_command, tensorboard_line
 from trainlab.report import analyze, answer_text, find_runs, groups_table, runs_table, write_report
 from trainlab.runs.files import describe_os_error
-from trainlab.sweep.check import Earlier, aliases, check_job, describe_aliases, describe_mistakes, same_folders
+from trainlab.sweep.check import aliases, describe_aliases
 from trainlab.sweep.executors.executor import LEAVE, Executor, Program
 from trainlab.sweep.folder import sweep_folder_lock
 from trainlab.sweep.outcome import WAITING
 from trainlab.sweep.plan import RUN, Item, Job, plan
 from trainlab.sweep.preview import describe_jobs, describe_plan
 from trainlab.sweep.progress import summary, watcher
-from trainlab.sweep.resources import Memory, gpu_memory, host_memory
+from trainlab.sweep.resources import Memory, host_memory
 from trainlab.sweep.run_items import run_items
 from trainlab.sweep.source import Source
 from trainlab.sweep.state import State
 from trainlab.tasks.metrics import key_of
 from trainlab.training.length import one_batch_notes
-
-_JOBS_PER_CHECK = 25  # number that justifies another process
 
 
 def launch_trainings(
@@ -70,7 +58,7 @@ def launch_trainings(
         KeyboardInterrupt: the sweep was interrupted.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # handled like Ctrl-C, so that everything is cleaned up
-    executor = _executor(jobs)
+    executor = executor_of(jobs)
     with sweep_folder_lock(jobs.sweep_dir):
         given = source.first() if source else numbered(job_overrides)
         jobs = jobs.with_folders(given, shared)
@@ -167,23 +155,11 @@ def print_plan(
     found, gpus, gpu_bytes = checked(jobs, job_overrides, retry_failed, most_together != 1)
     same = aliases(found)
     runs = [job for job in found if job.number not in same]
-    items, slots, _ = _planned(_executor(jobs), runs, at_once, most_together, gpus, gpu_bytes)
+    items, slots, _ = _planned(executor_of(jobs), runs, at_once, most_together, gpus, gpu_bytes)
     lines = [*one_batch_notes(jobs.config.trainer), *describe_aliases(same, found), *describe_jobs(runs)]
     if items:
         lines.append(describe_plan(items, runs, min(slots, len(items)), whole=True))
     print("\n".join([*lines, f"dry run: nothing was trained or written; runs would be in {sweep_dir}"]))
-
-
-def _executor(jobs: Jobs) -> Executor[Any]:
-    """The one that `sweep.executor` names.
-
-    Raises:
-        ValueError: a setting of it is invalid.
-    """
-    settings = OmegaConf.to_container(jobs.config.sweep.executor, resolve=True)
-    executor = construct({"sweep": {"executor": settings}}, "sweep.executor")
-    assert isinstance(executor, Executor)
-    return executor
 
 
 def _planned(
@@ -204,148 +180,6 @@ def _planned(
     taken = {job.number for item in submitted for job in item.jobs}
     left = [job for job in runs if job.number not in taken]
     return plan(left, most_together, memory, at_once or slots, gpus), at_once or slots, gpus
-
-
-def checked(
-    jobs: Jobs,
-    job_overrides: Sequence[Sequence[str]] | Mapping[int, Sequence[str]],
-    retry_failed: bool,
-    measure: bool,
-    shows: bool = True,
-) -> tuple[list[Job], int, int | None]:
-    """All jobs, the number of GPUs and, with ``measure``, their memory. ``shows``: how far it is, on a terminal.
-
-    Runs in other processes, as this one must not initialize torch.
-
-    Raises:
-        SweepFailed: jobs are invalid.
-    """
-    by_number = numbered(job_overrides)
-    numbers = [*by_number]
-    gpus_elsewhere = _executor(jobs).gpus_elsewhere
-    ways = max(1, min(count_cores(), len(numbers) // _JOBS_PER_CHECK))
-    made = RawArray("q", ways)  # jobs that each process has checked: 0.1 to 0.2 s per job
-    checks = [
-        partial(
-            _check, jobs, by_number, numbers[i::ways], retry_failed, measure, gpus_elsewhere, partial(_count, made, i)
-        )
-        for i in range(ways)
-    ]
-
-    def show() -> None:
-        if shows:
-            status_line.show(f"composing and checking {len(numbers)} jobs: {sum(made)} done")
-
-    found: list[Job] = []
-    mistakes: dict[int, str] = {}
-    statuses, gpus = set[int](), 0
-    measured: list[int] = []
-    for process in run_forked(checks, ways, show):
-        if process.returned is None:
-            raise SweepFailed("the check of the jobs was killed; none was started")
-        fine, wrong, gpus, gpu_bytes = process.returned
-        found += fine
-        measured += [gpu_bytes] if gpu_bytes is not None else []
-        mistakes |= {number: message for number, (_, message) in wrong.items()}
-        statuses |= {status for status, _ in wrong.values()}
-    if shows:
-        status_line.clear()
-    found.sort(key=lambda job: job.number)
-    same = aliases(found)
-    mistakes |= same_folders([job for job in found if job.number not in same])
-    if mistakes:
-        places = {numbers.index(number): message for number, message in mistakes.items()}
-        raise SweepFailed(describe_mistakes(places, [*by_number.values()]), max(statuses, default=2), mistakes)
-    return found, gpus, max(measured, default=None)  # every check uses some memory itself
-
-
-Checked = tuple[list[Job], dict[int, tuple[int, str]], int, int | None]
-
-
-def _count(made: Any, i: int) -> None:
-    made[i] += 1
-
-
-@texts_parsed_once()
-def _check(
-    jobs: Jobs,
-    job_overrides: Mapping[int, Sequence[str]],
-    numbers: Sequence[int],
-    retry_failed: bool,
-    measure: bool,
-    gpus_elsewhere: int | None,
-    count: Callable[[], object],
-) -> Checked:
-    """In another process: valid jobs, exit status and message of the others, number of GPUs and their memory."""
-    gc.freeze()  # what libraries have made is garbage of no job, and would be looked at again and again
-    torch.set_num_threads(1)  # the others of a check would wait most of the time, which takes CPU time, too
-    found, mistakes = [], {}
-    earlier = Earlier()
-    sweep_dir = jobs.sweep_dir.absolute()
-    for number in numbers:
-        overrides = job_overrides[number]
-        try:
-            cfg = jobs.run_config(overrides, number)
-            job = check_job(cfg, number, overrides, retry_failed, earlier, gpus_elsewhere)
-            if not job.folder.is_relative_to(sweep_dir):
-                raise ValueError("name and output_dir apply to the whole sweep; give one value for each")
-            found.append(replace(job, ineligible_reason=job.ineligible_reason or _needs_a_process()))
-        except Exception as error:
-            mistakes[number] = _explained(error, overrides)
-        count()
-    on_gpus = gpus_elsewhere is None and any(job.on_gpu for job in found)
-    return found, mistakes, torch.cuda.device_count(), gpu_memory() if measure and on_gpus else None
-
-
-def _needs_a_process() -> str:
-    """Why the job whose Hydra config is set cannot share a process with others; "" if it can."""
-    of_hydra = HydraConfig.get()
-    if of_hydra.callbacks:
-        return "hydra.callbacks are called for one job of a process"
-    if of_hydra.job.chdir or of_hydra.job.env_set:
-        return f"hydra.job.{'chdir' if of_hydra.job.chdir else 'env_set'} holds for a whole process"
-    return ""
-
-
-def _explained(error: Exception, overrides: Sequence[str]) -> tuple[int, str]:
-    try:
-        status, message = explain(error, overrides)
-    except Exception:
-        return 1, "".join(traceback.format_exception(error)).rstrip()  # a bug: show all of it
-    return status, message.removeprefix("error: ")
-
-
-def run_jobs(jobs: Jobs, item: Item) -> dict[int, dict[str, str]]:
-    """In the item's process: run its jobs with output to their logs. Returns errors by job number."""
-    if len(item.jobs) > 1:
-        from hydra_plugins.trainlab._population import train_together
-
-        return train_together(jobs, item)
-    (job,) = item.jobs
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        write_output_to(job.folder / f"{jobs.config.hydra.job.name}.log")
-        overrides = [*job.overrides, *jobs.quiet()]
-        if job.devices > 1:
-            _run_command(jobs.command(overrides, job.folder))
-            return {}
-        returned = jobs.run(overrides, job.number)
-    except Exception as error:
-        return {job.number: describe_error(error)}
-    return {job.number: describe_error(returned._return_value)} if returned.status is JobStatus.FAILED else {}
-
-
-def _run_command(command: Sequence[str]) -> None:
-    """Run a command and exit with its status. Lightning repeats the command line for each further device.
-
-    Ctrl-C reaches all processes of the group; this one only waits for the others.
-    """
-    signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the command would inherit
-    status = subprocess.run(command).returncode
-    if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
-        signal.raise_signal(-status)
-    sys.exit(status)
 
 
 def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:

@@ -1,35 +1,30 @@
-"""A hyperparameter search as a study of Optuna: next trials, results, and the summary for reports.
+"""A hyperparameter search as a study of Optuna: next trials, and results.
 
 Needs Optuna, so only searches import it.
 """
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainlab.callbacks.pruning import make_pruner
 from trainlab.config.run_folders import run_folders
-from trainlab.runs.files import write_json
-from trainlab.runs.fingerprint import as_typed, training_overrides
+from trainlab.runs.fingerprint import training_overrides
 from trainlab.runs.format import FORMAT, check_format
 from trainlab.runs.optuna_storage import trial_id
-from trainlab.runs.result import STATUSES, Result
-from trainlab.sweep.space import Dimension, Space, describe, rounded
-from trainlab.sweep.study_storage import JOURNAL, SUMMARY, Database, copied_from, has_study, open_storage
+from trainlab.runs.result import Result
+from trainlab.sweep.sampling import sampler_of
+from trainlab.sweep.space import Space, describe
+from trainlab.sweep.study_storage import JOURNAL, Database, copied_from, has_study, open_storage
 from trainlab.tasks.metrics import METRICS, Metric
-from trainlab.tasks.reported import describe_metric
 
 _MAX_DRAWS = 100  # attempts to sample new params
 _TOP, _TOP_TRIALS = 0.1, 5  # share and minimal number of the best trials for the importance
@@ -210,32 +205,6 @@ class Study:
         names = run_folders(self.folder, [self.overrides(trial) for trial in trials], self.space.fixed)
         return [self.folder / name for name in names]
 
-    def progress(self) -> str:
-        """Progress of the search in one line."""
-        trials = self.trials()
-        counts = Counter(map(status_of, trials))
-        ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-        line = f"search: {len(trials)} of {self.settings.trials} trials{': ' * bool(ends)}{ends}"
-        if len(trials) < self.settings.trials and self.space.unseen([trial.params for trial in trials]) == []:
-            line += "; all combinations of the values have been tried"
-        if best := self.best():
-            values = " ".join(as_typed([f"{key}={value}" for key, value in best.params.items()]))
-            reached = f"{self.metric.label} {self.metric.format(best.values[0])}"
-            line += f"; best {reached} (trial {best.number}: {values})"
-        return line
-
-    def write(self) -> None:
-        """Write `study.json` for reports, which do not use Optuna."""
-        content = {
-            **{key: getattr(self.settings, key) for key in ("sampler", "seed", "pruner", "objective")},
-            "metric": describe_metric(self.metric),
-            "planned": self.settings.trials,
-            "space": {key: _plain(dimension) for key, dimension in self.space.dimensions.items()},
-            "trials": [*map(self._summary, trials := self.trials(), self.folders_of(trials))],
-            "importance": self.importance(),
-        }
-        write_json(self.folder / SUMMARY, content, indent=1)
-
     def importance(self) -> dict[str, float]:
         """Importance of each key for being among the best trials, by PED-ANOVA; empty for too few trials."""
         completed = [trial for trial in self.trials() if trial.state is TrialState.COMPLETE]
@@ -253,7 +222,9 @@ class Study:
             unseen = self.space.unseen(seen)
             if unseen == [] and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return False
-            self._study.sampler = self._sampler()
+            # Its values are a function of the seed, the number and the results so far.
+            number = len(self._study.get_trials(deepcopy=False))
+            self._study.sampler = sampler_of(self.settings.sampler, self.settings.seed, number)
             trial = self._study.ask(dict(self.space.dimensions))
             if _REPLACES in trial.user_attrs or trial.params not in seen:
                 return True
@@ -263,13 +234,6 @@ class Study:
                 self._study.enqueue_trial(dict(chosen))
         return False
 
-    def _sampler(self) -> BaseSampler:
-        """That of the next trial: its values are a function of the seed, the number and the results so far."""
-        number = len(self._study.get_trials(deepcopy=False))
-        own = int(np.random.SeedSequence((self.settings.seed, number)).generate_state(1)[0])
-        # Running trials of the batch count as bad ones, so that the next one is sampled elsewhere.
-        return _Random(own) if self.settings.sampler == "random" else _Tpe(seed=own, constant_liar=True)
-
     def _drop(self, number: int) -> None:
         """Drop a trial; Optuna cannot delete one."""
         self._check()
@@ -278,36 +242,6 @@ class Study:
 
     def _note(self, number: int, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(trial_id(self._storage, number, self._name), key, value)
-
-    def _summary(self, trial: FrozenTrial, folder: Path) -> dict[str, Any]:
-        return {
-            "number": trial.number,
-            "status": status_of(trial),
-            "reason": reason_of(trial),
-            self.metric.key: trial.value,
-            "params": trial.params,
-            "folder": folder.name,
-        }
-
-
-class _Rounding(BaseSampler):
-    """Rounds what a sampler draws, so that the study knows the values that are used."""
-
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
-        drawn = super().sample_relative(study, trial, search_space)  # type: ignore[safe-super]  # a mixin of samplers
-        return {key: rounded(search_space[key], value) for key, value in drawn.items()}
-
-    def sample_independent(self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        drawn = super().sample_independent(study, trial, param_name, param_distribution)  # type: ignore[safe-super]  # a mixin of samplers
-        return rounded(param_distribution, drawn)
-
-
-class _Tpe(_Rounding, TPESampler):
-    pass
-
-
-class _Random(_Rounding, RandomSampler):
-    pass
 
 
 def status_of(trial: FrozenTrial) -> str:
@@ -325,9 +259,3 @@ def describe_space(space: Space) -> str:
     searched = ", ".join(f"{key} in {describe(dimension)}" for key, dimension in sorted(space.dimensions.items()))
     fixed = " ".join(sorted(training_overrides(space.fixed)))
     return searched + (f" with {fixed}" if fixed else "")
-
-
-def _plain(dimension: Dimension) -> dict[str, Any]:
-    if isinstance(dimension, CategoricalDistribution):
-        return {"values": dimension.choices}
-    return {key: getattr(dimension, key) for key in ("low", "high", "log", "step")}

@@ -20,6 +20,7 @@ from trainlab.runs.result import ENDED, Result
 from trainlab.sweep.plan import Job
 from trainlab.sweep.source import Source
 from trainlab.sweep.study import Study
+from trainlab.sweep.study_summary import write_summary
 from trainlab.tasks.metrics import key_of
 
 T = TypeVar("T")
@@ -201,7 +202,7 @@ class Trials(Source):
             self._folders.pop(number, None)
         self._ended.clear()
         if time.monotonic() > self._write_at:
-            self._study.write()
+            write_summary(self._study)
             self._write_at = time.monotonic() + _WRITE_S
         return True
 

@@ -20,7 +20,8 @@ from trainlab.processes import INTERRUPTED, count_cores
 from trainlab.runs.files import read_listed
 from trainlab.sweep.executors import ray_process
 from trainlab.sweep.executors.executor import LEAVE, QUEUED, RUNNING, STOP, Ended, Program
-from trainlab.sweep.executors.remote import Remote, RemoteExecutor
+from trainlab.sweep.executors.remote import RemoteExecutor
+from trainlab.sweep.executors.remote_item import Remote
 from trainlab.sweep.items import check_executor, is_process, items_of
 from trainlab.sweep.plan import Job
 from trainlab.sweep.resources import Memory

@@ -4,31 +4,20 @@ import contextlib
 import itertools
 import math
 import shutil
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainlab.passwords import without_passwords
-from trainlab.processes import INTERRUPTED, SHARE, THREADS
+from trainlab.processes import INTERRUPTED
 from trainlab.runs.heartbeat import holder_of, observe
 from trainlab.runs.starts import note_start, starts_in_a_row
-from trainlab.sweep.executors.executor import (
-    CANCEL,
-    LEAVE,
-    QUEUED,
-    RUNNING,
-    STOP,
-    Ended,
-    Executor,
-    Program,
-    Submitted,
-)
-from trainlab.sweep.items import ITEMS, NOTICES, ItemFolder, check_executor, items_of, new_item
-from trainlab.sweep.outcome import has_ended, results_before
+from trainlab.sweep.executors.executor import CANCEL, LEAVE, QUEUED, RUNNING, STOP, Ended, Executor, Program
+from trainlab.sweep.executors.remote_item import Remote, earlier_items, write_item
+from trainlab.sweep.items import ITEMS, NOTICES, check_executor, items_of
+from trainlab.sweep.outcome import has_ended
 from trainlab.sweep.plan import Item, Job
 from trainlab.sweep.resources import Memory
 
@@ -36,7 +25,6 @@ _AT_ONCE = 16  # items that run at the same time, unless the user says how many
 _POLL_S, _POLL_EACH_S = 0.5, 0.002  # between two looks at an item: at least, and for each of all
 _PATIENCE_S = 5.0  # from the end of a process until its files are seen, where a file system caches attributes
 _ANSWER_S, _REFUSED_S = 5.0, 60.0  # until jobs are submitted again that did not reach the scheduler, or were refused
-_SEARCHES = "lr_search."
 # Memory that items have on other machines, where nobody says it: what small partitions and small GPUs give.
 _HOST_BYTES, _GPU_BYTES = 2 * 2**30, 8 * 2**30
 
@@ -47,33 +35,6 @@ class NotTaken(Exception):
 
 class Silent(NotTaken):
     """A scheduler does not answer; the same submission may be taken later."""
-
-
-@dataclass(eq=False)
-class Remote(Submitted):
-    """An item in a process somewhere.
-
-    Attributes:
-        files: its files.
-        id: by which its executor knows it.
-        status: as it was last seen.
-        due: when to look again, by time.monotonic.
-        gone_since: when its process was first missed, while its end is not recorded.
-        is_killed: whether it was to be ended.
-        untold: what could not be sent to it, to be tried again.
-        is_requeued: whether its scheduler has it wait again after it has run.
-        is_said: whether it was said that its scheduler has given it up, and it runs.
-    """
-
-    files: ItemFolder
-    id: str = ""
-    status: str = QUEUED
-    due: float = 0.0
-    gone_since: float | None = None
-    is_killed: bool = False
-    untold: Callable[["Remote"], bool] | None = None
-    is_requeued: bool = False
-    is_said: bool = False
 
 
 class RemoteExecutor(Executor[Remote]):
@@ -203,7 +164,7 @@ class RemoteExecutor(Executor[Remote]):
         taken, needs = [*itertools.islice(items, room)], (items[0].devices, items[0].on_gpu)
         taken = [*itertools.takewhile(lambda item: (item.devices, item.on_gpu) == needs, taken)]
         while True:
-            made = [self._written(item) for item in taken]
+            made = [write_item(self._program, item, self.cpus, self.restarts) for item in taken]
             try:
                 ids = self.start(made, [self._program.command(one.files.path) for one in made])
             except NotTaken as refusal:
@@ -289,26 +250,7 @@ class RemoteExecutor(Executor[Remote]):
     def attach(self, program: Program, jobs: Sequence[Job]) -> Sequence[Remote]:
         """See `Executor`."""
         check_executor(program.folder, self.name)
-        by_folder = {str(job.folder): job for job in jobs}
-        for files in items_of(program.folder):
-            about, submitted, started = files.describe(), files.submitted(), files.started()
-            own = tuple(by_folder[job["folder"]] for job in about["jobs"] if job["folder"] in by_folder)
-            given = {job["folder"]: job["fingerprint"] for job in about["jobs"]}
-            if submitted is None and started is None:
-                files.forbid()  # nobody knows whether it was taken
-                if (started := files.started()) is not None:
-                    files.permit()
-            if submitted is None and started is None:
-                files.remove()  # what starts and finds no files ends
-            elif own:
-                id_ = str(submitted["id"] if submitted else (started or {})["job"])
-                if other := [job.folder for job in own if job.fingerprint != given[str(job.folder)]]:
-                    raise ValueError(
-                        f"the job of {other[0]} was submitted with other settings (as {id_}); set those, or cancel it "
-                        f"and remove {files.path}, or set another name="
-                    )
-                before = {job.number: about["before"][str(job.folder)] for job in own}
-                self._live.append(Remote(Item(own), before, files.report, files, id_))
+        self._live += earlier_items(program.folder, jobs)
         return [*self._live]
 
     def _may_live(self, submitted: Remote, left: Sequence[Job]) -> bool:
@@ -334,31 +276,6 @@ class RemoteExecutor(Executor[Remote]):
         self._failed |= how.status not in (0, INTERRUPTED) or bool(how.reason)
         self._ended_s = time.monotonic()
         return how
-
-    def _written(self, item: Item) -> Remote:
-        """The item, with its files."""
-        before, threads = results_before(item), str(self.cpus)
-        jobs = [
-            {
-                "number": job.number,
-                "overrides": job.overrides,
-                "folder": str(job.folder),
-                "fingerprint": job.fingerprint,
-                "devices": job.devices,
-                "settings": [key for key in job.settings if key.startswith(_SEARCHES)],
-            }
-            for job in item.jobs
-        ]
-        about = {
-            "name": self._program.name,
-            "command": without_passwords(sys.orig_argv),  # for results
-            "environment": {**self._program.environment, THREADS: threads, SHARE: threads},
-            "restarts": self.restarts,
-            "before": {str(job.folder): before[job.number] for job in item.jobs},
-            "jobs": jobs,
-        }
-        files = new_item(self._program.folder, item.jobs[0].number + 1, about)
-        return Remote(item, before, files.report, files)
 
 
 def _are_named(sweep: Path) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 
 from trainlab.processes import INTERRUPTED
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended
-from trainlab.sweep.executors.remote import NotTaken, Remote, RemoteExecutor, Silent
+from trainlab.sweep.executors.remote import NotTaken, RemoteExecutor, Silent
+from trainlab.sweep.executors.remote_item import Remote
 
 LOGS = "submitit"  # folder of what submitit writes
 _ASK_S, _ASK_EACH_S = 2.0, 0.002  # between two questions to SLURM: at least, and for each job

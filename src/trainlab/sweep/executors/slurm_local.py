@@ -10,7 +10,7 @@ from typing import Any
 from trainlab.processes import INTERRUPTED, count_cores
 from trainlab.runs.heartbeat import where
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended, Program
-from trainlab.sweep.executors.remote import Remote
+from trainlab.sweep.executors.remote_item import Remote
 from trainlab.sweep.executors.slurm import LOGS, SubmititExecutor
 from trainlab.sweep.items import is_process, items_of, process_of
 from trainlab.sweep.plan import Job
