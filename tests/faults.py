@@ -21,7 +21,7 @@ from trainlab.data.shapes import Shapes
 class Fault(Callback):
     """Does ``what`` before a step, unless the environment variable FAULTS is "off".
 
-    FAULTS_SLEEP seconds are slept before every step.
+    FAULTS_SLEEP seconds are slept before every step. The file FAULTS_BEGUN is made before that step.
     """
 
     def __init__(self, what: str = "nothing", step: int = 25) -> None:
@@ -32,6 +32,8 @@ class Fault(Callback):
         time.sleep(self.sleep_s)
         if trainer.global_step == self.step and os.environ.get("FAULTS") != "off":
             self.trainer = trainer
+            if begun := os.environ.get("FAULTS_BEGUN"):
+                Path(begun).touch()
             getattr(self, f"_{self.what}")()
 
     def _nothing(self):

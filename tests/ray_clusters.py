@@ -55,8 +55,8 @@ def _started(log: Path, *options: str) -> Iterator[subprocess.Popen]:
             yield process
         finally:
             process.terminate()
-            process.wait(60)
-            assert eventually(lambda: in_session(process.pid) == [], 60)
+            process.wait(120)
+            assert eventually(lambda: in_session(process.pid) == [], 120)
 
 
 def _free_port() -> int:

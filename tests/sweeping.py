@@ -131,12 +131,12 @@ def in_session(session: int) -> list[int]:
 REPORT = {"report.html", "report.md", "runs.csv", "pairs.csv"}  # and `figures/`
 
 
-def eventually(condition, limit_s: float = 60) -> bool:
+def eventually(condition, limit_s: float = 60, every_s: float = 0.05) -> bool:
     end = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(every_s)
     return True
 
 

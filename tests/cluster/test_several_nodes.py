@@ -53,6 +53,13 @@ def srun(flags, *words, **environment):
     return ended(start_tasks(flags, *words, **environment))
 
 
+def wait_for(path, process):
+    """Until there is a file, which a process makes."""
+    while not path.exists():
+        assert process.poll() is None or path.exists()
+        time.sleep(0.2)
+
+
 def own_lines(output):
     return [line for line in output.splitlines() if line.startswith(("error: ", "epoch ", "already ", "warning: "))]
 
@@ -116,10 +123,10 @@ def test_a_lost_process_ends_the_run_with_a_reason_and_the_same_command_resumes(
     what, number, reason, one_node, tmp_path
 ):
     words = ("trainer.num_nodes=2", f"output_dir={tmp_path}", "name=run", FAULT, "+callbacks.fault.step=12")
-    process = start_tasks(TWO_NODES, *words, f"+callbacks.fault.what={what}")
-    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
-        time.sleep(0.2)
-        assert process.poll() is None
+    lost = tmp_path / "lost"
+    process = start_tasks(TWO_NODES, *words, f"+callbacks.fault.what={what}", FAULTS_BEGUN=str(lost))
+    wait_for(lost, process)
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists(), "of the first epoch"
     begun = time.monotonic()
     if what == "freeze":  # srun waits for the one that is stopped, which nothing but a kill ends
         while Result.read(tmp_path / "run").status == "running" and time.monotonic() < begun + 60:
@@ -144,10 +151,8 @@ def test_a_lost_process_ends_the_run_with_a_reason_and_the_same_command_resumes(
 
 def test_processes_that_slurm_has_suspended_go_on(one_node, tmp_path):
     words = (FAULT, f"output_dir={tmp_path}", "name=run", "trainer.num_nodes=2")
-    process = start_tasks((*TWO_NODES, "--job-name=suspended"), *words, FAULTS_SLEEP="0.3")
-    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
-        time.sleep(0.2)
-        assert process.poll() is None
+    process = start_tasks((*TWO_NODES, "--job-name=suspended"), *words, FAULTS_SLEEP="1.5")
+    wait_for(tmp_path / "run" / "checkpoints" / "last.ckpt", process)
     named = ["squeue", "-h", "--me", "--name=suspended", "--format=%A"]
     (job,) = subprocess.run(named, capture_output=True, text=True).stdout.split()
     subprocess.run(["scontrol", "suspend", job], check=True)

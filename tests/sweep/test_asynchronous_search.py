@@ -34,7 +34,8 @@ STORED = ("sweep.storage=env:STUDIES",)
 
 
 def marked(name):
-    return pytest.mark.slow if name == "local" else pytest.mark.cluster
+    """Tests that use the same cluster are run by one worker, one after another."""
+    return pytest.mark.slow if name == "local" else [pytest.mark.cluster, pytest.mark.xdist_group(name)]
 
 
 @pytest.fixture(params=[pytest.param(name, marks=marked(name)) for name in ("local", "slurm_local", "ray", "slurm")])
@@ -177,7 +178,7 @@ def test_an_item_of_another_process_is_pruned(storage, tmp_path):
         f"trainer.max_epochs={epochs}",
     )
     process = start(
-        *arguments, *stored, "sweep/executor=slurm_local", f"output_dir={tmp_path}", **variables, FAULTS_SLEEP="0.1"
+        *arguments, *stored, "sweep/executor=slurm_local", f"output_dir={tmp_path}", **variables, FAULTS_SLEEP="0.2"
     )
     try:
         assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")], START_S), process.output()

@@ -8,12 +8,20 @@ import pytest
 
 from ray_clusters import ray_cluster
 from slurm_clusters import require_slurm
-from sweeping import FAULT, eventually, figures, results, run_folders, start, sweep
+from sweeping import FAULT, eventually, figures, results, run_folders, start
 
 EXECUTORS = ("local", "ray", "slurm_local", "slurm", "ray_cluster")
 OUTLIVE = EXECUTORS[2:]  # the command that has submitted their jobs
 TRAINED = ("model=elu_he,bn", "seed=1,2", "name=study", "sweep.jobs=2")  # a population of two for each model
+# FAULTS_SLEEP is that of a step, and 19 of them are an epoch: two jobs run at the same time even if one starts later,
+# and still run when the next command has composed and checked its own.
 SLOW = (FAULT, "model=elu_he", "seed=1,2,3", "name=study", "trainer.max_epochs=4", "sweep.jobs=2")
+START_S, LIMIT_S = 300.0, 600.0  # until jobs train, and of a sweep, on a machine that is busy
+pytestmark = pytest.mark.timeout(1200)
+
+
+def sweep(*arguments, **environment):
+    return start(*arguments, **environment).finish(LIMIT_S)
 
 
 def marked(names):
@@ -110,10 +118,10 @@ def test_failures_are_on_record_and_retried_on_demand(executor, tmp_path):
 
 def test_ctrl_c_stops_jobs_after_their_epoch_and_the_same_command_resumes(executor, undisturbed, tmp_path):
     arguments = (*SLOW, *executor, f"output_dir={tmp_path}")
-    process = start(*arguments, FAULTS_SLEEP="0.1")
-    assert eventually(lambda: len(epochs(tmp_path)) == 2, 120)
+    process = start(*arguments, FAULTS_SLEEP="0.5")
+    assert eventually(lambda: len(epochs(tmp_path)) == 2, START_S)
     process.send(signal.SIGINT)
-    stopped = process.finish()
+    stopped = process.finish(LIMIT_S)
     assert stopped.returncode == 130
     assert "interrupted: 3 jobs: 2 interrupted, 1 waiting; the same command resumes from here" in stopped.stderr
     assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}
@@ -125,8 +133,8 @@ def test_ctrl_c_stops_jobs_after_their_epoch_and_the_same_command_resumes(execut
 
 def test_a_sweep_that_was_killed_continues_by_the_same_command(executor, undisturbed, tmp_path):
     arguments = (*SLOW, *executor, f"output_dir={tmp_path}")
-    process = start(*arguments, FAULTS_SLEEP="0.1")
-    assert eventually(lambda: len(epochs(tmp_path)) == 2, 120)
+    process = start(*arguments, FAULTS_SLEEP="0.3")
+    assert eventually(lambda: len(epochs(tmp_path)) == 2, START_S)
     process.send(signal.SIGKILL)
     assert process.finish(leaves=True).returncode == -signal.SIGKILL
     done = sweep(*arguments, FAULTS_SLEEP="0.1")
@@ -139,10 +147,10 @@ def test_a_sweep_that_was_killed_continues_by_the_same_command(executor, undistu
 
 def test_a_sweep_is_detached_and_asked_later(outliving, undisturbed, tmp_path):
     arguments = (*SLOW, *outliving, f"output_dir={tmp_path}")
-    first = start(*arguments, "sweep.detach=true", FAULTS_SLEEP="0.1").finish(leaves=True)
+    first = start(*arguments, "sweep.detach=true", FAULTS_SLEEP="0.6").finish(leaves=True)
     assert (first.returncode, first.stderr) == (0, "")
     assert "the same command shows how far they are, with sweep.detach=false until they end" in first.stdout
-    assert eventually(lambda: len(epochs(tmp_path)) == 2, 120)
+    assert eventually(lambda: len(epochs(tmp_path)) == 2, START_S)
     then = start(*arguments, "sweep.detach=true", FAULTS_SLEEP="0.1").finish(leaves=True)
     assert (then.returncode, then.stderr) == (0, "")
     assert "3 jobs: 2 running, 1 waiting" in then.stdout
@@ -157,16 +165,16 @@ def test_a_sweep_is_detached_and_asked_later(outliving, undisturbed, tmp_path):
 
 def test_ctrl_c_leaves_or_cancels_jobs_as_asked(outliving, undisturbed, tmp_path):
     arguments = (*SLOW, *outliving, f"output_dir={tmp_path}")
-    process = start(*arguments, "sweep.executor.on_interrupt=leave", FAULTS_SLEEP="0.5")
-    assert eventually(lambda: len(epochs(tmp_path)) == 2, 120)
+    process = start(*arguments, "sweep.executor.on_interrupt=leave", FAULTS_SLEEP="1.0")
+    assert eventually(lambda: len(epochs(tmp_path)) == 2, START_S)
     process.send(signal.SIGINT)
     left = process.finish(leaves=True)
     assert left.returncode == 130
     assert "interrupted: 3 jobs: 2 running, 1 waiting; the same command shows how far they are" in left.stderr
     process = start(*arguments, "sweep.executor.on_interrupt=cancel", FAULTS_SLEEP="0.1")
-    assert eventually(lambda: "2 jobs were submitted before" in process.output(), 120)
+    assert eventually(lambda: "2 jobs were submitted before" in process.output(), START_S)
     process.send(signal.SIGINT)
-    assert process.finish().returncode == 130
+    assert process.finish(LIMIT_S).returncode == 130
     assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}
     done = sweep(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
