@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from exercise.outcomes import epoch_ratios, is_at_an_end
@@ -111,6 +112,12 @@ class Claim:
             return notes[0]
         one = max(open_, key=lambda one: one.more or 0)
         return f"{one.count}{f'; about {one.more} more would decide' if one.more and one.counted == 'seed' else ''}"
+
+
+def judge_claims(compared: Mapping[str, Sequence[Contrast]]) -> list[Claim]:
+    """A claim for each statement; all contrasts are decided together."""
+    found = iter(judge([one for contrasts in compared.values() for one in contrasts]))
+    return [Claim(statement, [*islice(found, len(contrasts))]) for statement, contrasts in compared.items()]
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:

@@ -56,6 +56,11 @@ def mean_cell(of: Interval, digits: int = 1) -> Cell:
     return format_mean(of, digits), of.mean
 
 
+def number_cell(value: float, digits: int = 1) -> Cell:
+    """Of a table: a number."""
+    return f"{value:,.{digits}f}", value
+
+
 def text_cells(*texts: str) -> list[Cell]:
     """Of a table: texts, which are sorted as they stand."""
     return [(text, text) for text in texts]

@@ -1,9 +1,10 @@
-"""Layer statistics of trainings, as one number per seed."""
+"""Layer statistics of trainings: of the hidden layers, after training, and as one number per seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from trainlab.report import Group, LayerStatistics, Values
-from trainlab.statistics import interval
+import numpy as np
+
+from trainlab.report import LAYER_STATISTICS, WEIGHT_STATISTICS, Group, LayerStatistics, Values
 
 OUTPUT = "output"  # the layer that is not hidden
 
@@ -15,20 +16,22 @@ def layers_by_seed(group: Group) -> dict[int, LayerStatistics]:
 
 def figure_by_seed(group: Group, figure: Callable[[LayerStatistics], float]) -> dict[int, float]:
     """A figure of each of those."""
-    return {seed: figure(layers) for seed, layers in layers_by_seed(group).items()}
+    return {seed: float(figure(layers)) for seed, layers in layers_by_seed(group).items()}
 
 
-def mean_figure(group: Group, figure: Callable[[LayerStatistics], float]) -> float:
-    """Their mean."""
-    return interval([*figure_by_seed(group, figure).values()]).mean
+def hidden_layers(layers: LayerStatistics, name: str) -> dict[int, Values]:
+    """A statistic of each hidden layer, by epochs trained."""
+    is_of_weights = name in WEIGHT_STATISTICS
+    row = (WEIGHT_STATISTICS if is_of_weights else LAYER_STATISTICS).index(name)
+    by_epochs = layers.weights_by_epochs if is_of_weights else layers.by_epochs
+    return {epochs: of[row][[name != OUTPUT for name in layers.names]] for epochs, of in sorted(by_epochs.items())}
 
 
-def hidden_layers(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> dict[int, Values]:
-    """A row of figures of the hidden layers alone, by epochs trained."""
-    keep = [name != OUTPUT for name in layers.names]
-    return {epochs: values[row][keep] for epochs, values in sorted(by_epochs.items())}
-
-
-def hidden_at_end(layers: LayerStatistics, by_epochs: Mapping[int, Values], row: int) -> Values:
+def at_end(layers: LayerStatistics, name: str) -> Values:
     """The same after the last epoch."""
-    return hidden_layers(layers, by_epochs, row)[max(by_epochs)]
+    return [*hidden_layers(layers, name).values()][-1]
+
+
+def mean_at_end(group: Group, name: str) -> Values:
+    """The mean of that over the seeds."""
+    return np.mean([at_end(layers, name) for layers in layers_by_seed(group).values()], axis=0)

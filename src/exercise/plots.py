@@ -2,22 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isnan
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from trainlab.report import (
-    COLORS,
-    MARKERS,
-    Group,
-    Plot,
-    Values,
-    plot_learning_curves,
-)
-from trainlab.statistics import Interval, Ratio
+from exercise.contrast import Contrast
+from trainlab.report import COLORS, MARKERS, Group, Plot, Values, plot_learning_curves
 
 REFERENCE: Mapping[str, Any] = {"color": "#888888", "linewidth": 1, "linestyle": (0, (4, 2))}  # a line to compare with
 
@@ -35,13 +27,15 @@ def draw_by_layer(axes: Axes, values: Sequence[float] | Values, **style: Any) ->
     axes.set_xlabel("hidden layer")
 
 
+def draw_contrasts(axes: Axes, contrasts: Mapping[str, Contrast]) -> None:
+    """Mean and 95 % interval of each by its name, from the top."""
+    for i, one in enumerate(contrasts.values()):
+        axes.plot(one.alone, [i, i], "|-", color=COLORS[0])  # matplotlib leaves out what is not finite
+        axes.plot(one.mean, i, **marked(0))
+    axes.set_yticks(range(len(contrasts)), [*contrasts])
+    axes.set_ylim(len(contrasts) - 0.5, -0.5)
+
+
 def marked(i: int, markersize: float = 4.5) -> dict[str, Any]:
     """Color and marker of the ``i``-th of the things compared."""
     return {"color": COLORS[i], "marker": MARKERS[i], "markersize": markersize}
-
-
-def error_bar(of: Interval | Ratio) -> Any:
-    """The interval as matplotlib's error bars take it; None where there is none."""
-    if isinstance(of, Interval):
-        return None if isnan(of.half_width) else of.half_width
-    return None if isnan(of.low) else [[of.value - of.low], [of.high - of.value]]

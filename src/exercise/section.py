@@ -7,7 +7,7 @@ from typing import Any
 
 from exercise.contrast import Claim, Contrast, Verdict, combine
 from exercise.store import Evidence, Measured, NotAvailable, State
-from exercise.texts import Texts, render_texts
+from exercise.texts import Texts, render_heading, render_texts
 from exercise.trainings import Sweep
 from trainlab.report import Plot, Table
 
@@ -81,6 +81,11 @@ class Section:
     sweeps: Sequence[Sweep] = ()
     measurements: Sequence[Measurement] = ()
     notes: Sequence[str] = ()
+
+    @classmethod
+    def titled(cls, key: str, part: str, answer: Callable[[Evidence], Answer], *parts: Sequence[Any]) -> "Section":
+        """One whose template has its title and question; ``parts`` are its sweeps and measurements."""
+        return cls(key, part, *render_heading(key), answer, *parts)
 
 
 def sweeps_of(sections: Sequence[Section]) -> list[Sweep]:

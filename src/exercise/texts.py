@@ -1,7 +1,7 @@
 """The texts of an answer, from the template of its question: written by hand, with figures filled in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ class Texts:
         answer: in one sentence, with its figure.
         why: why it is so.
         surprise: what surprised; "" where nothing did.
+        notes: what a reader should know of how it was done, if there is something; of the evidence.
     """
 
     line: Markup
     answer: Markup
     why: Markup
     surprise: Markup
+    notes: str = ""
 
 
 @cache
@@ -37,11 +39,18 @@ def pages() -> Environment:
     return page_environment(TEMPLATES)
 
 
+def render_heading(key: str) -> tuple[str, str]:
+    """Title and question of a section: blocks of its template that have no figures."""
+    template = pages().get_template(f"questions/{key}.html.j2")
+    title, question = ("".join(template.blocks[name](template.new_context())) for name in ("title", "question"))
+    return title, question
+
+
 def render_texts(key: str, figures: Mapping[str, Any]) -> Texts:
     """The blocks of `questions/KEY.html.j2` filled with ``figures``."""
     template = pages().get_template(f"questions/{key}.html.j2")
     context = template.new_context(dict(figures))
     for _ in template.root_render_func(context):  # leaves the template's macros in the context
         pass
-    blocks = ("".join(template.blocks[name](context)).strip() for name in ("line", "answer", "why", "surprise"))
-    return Texts(*map(Markup, blocks))
+    names = [field.name for field in fields(Texts) if field.name in template.blocks]
+    return Texts(*(Markup("".join(template.blocks[name](context)).strip()) for name in names))

@@ -10,6 +10,7 @@ import yaml
 from exercise.questions.activations import comparison
 from exercise.questions.activations.comparison import LOWER, OTHERS, SECTION, UPPER, answer, groups_by_activation
 from exercise.store import Evidence, NotAvailable
+from exercise.texts import TEMPLATES
 from exercise.trainings import Setting, overrides_of
 from exercise_texts import text_of, verdicts
 from trainlab.config.resolvers import PROJECT
@@ -131,6 +132,5 @@ def test_what_is_said_of_the_search_is_what_is_set():
     assert (conf["min_lr"], conf["epochs"]) == ("3e-5", 2)
     assert all({"lr_search.max_lr=1e-1", "lr_search.num_rates=8"} <= {*sweep.overrides} for sweep in ACTIVATIONS)
     assert experiment["trainer"]["limit_train_batches"] == 300
-    assert (
-        "eight from 3e-5 to 1e-1 and two beside it, in trainings of up to 2 epochs of 300 batches" in SECTION.notes[0]
-    )
+    notes = (TEMPLATES / "questions" / "4.html.j2").read_text()
+    assert "eight from 3e-5 to 1e-1 and two next to it, in trainings of up to 2 epochs of 300 batches" in notes

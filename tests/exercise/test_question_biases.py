@@ -62,7 +62,7 @@ def test_biases_that_move_are_not_said_to_stay(made):
         (
             {"normal": shifted(0.02)},
             ["confirmed", "contradicted"],
-            "start at random, deviation 0.1 reach 2.0 points more",
+            "start at random values reach 2.0 points more",
         ),
         ({"normal": shifted(-0.02), "constant": shifted(-0.02)}, ["confirmed", "confirmed"], "gains a point"),
     ],

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from exercise.questions import dropout
-from exercise.step_costs import one_thread, random_batch, time_alternately, time_ratio, training_step
+from exercise.step_costs import (
+    one_thread,
+    random_batch,
+    time_alternately,
+    time_ratio,
+    training_step,
+    untrained_network,
+)
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from exercise_texts import text_of, verdicts
@@ -139,8 +146,13 @@ def test_one_thread_and_then_as_many_as_before():
 
 
 @pytest.mark.slow
-def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
+def test_what_is_timed_is_what_it_is_called(leave: Leave, tmp_path: Path):
+    for seed in (1, 2):
+        overrides = ("model.dropout=0", f"seed={seed}")
+        more = {"initializer": "lecun_normal", "standardize": True, "dropout": 0.0}
+        leave(f"{dropout.SWEEP.name}/{seed}", [1.0], [0.5], seed, "selu", overrides=overrides, **more)
     found = dropout.measure_predictions(Evidence(tmp_path, Setting(quick=True)))
+    assert set(found["inference"]) == {"none, one pass", "last, one pass", "every, one pass"}
     assert set(found["mc_dropout"]) == {f"{p}, {n}" for p in ("last", "every") for n in ("one pass", 1, 10)}
     steps = dropout.measure_steps(Evidence(tmp_path, Setting(quick=True)))
     assert list(steps) == ["none", "last, standard", "last, alpha", "every, standard", "every, alpha"]
@@ -148,7 +160,7 @@ def test_what_is_timed_is_what_it_is_called(tmp_path: Path):
 
 
 def test_the_timed_step_trains_and_draws_new_masks():
-    network = dropout.make_network(dropout=0.5, dropout_after="every", dropout_kind="standard")
+    network = untrained_network({"model.dropout": 0.5, "model.dropout_after": "every", "model.activation": "elu"})
     before = network.module.linear_1.weight.clone()
     step = training_step(network, partial(torch.optim.NAdam, lr=1e-6), *random_batch(8))
     step()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exercise.questions.sparsity import measuring as m
+from exercise.questions.sparsity import sections as m
 from exercise.questions.sparsity.sections import SECTION, answer, points_of
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting

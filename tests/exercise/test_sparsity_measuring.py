@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from exercise.questions.sparsity import measuring as m
+from exercise.questions.sparsity import sections as m
 from exercise.questions.sparsity.methods import round_weight
-from exercise.questions.sparsity.sections import answer, points_of
+from exercise.questions.sparsity.sections import answer, mean, points_of, values
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from trainlab import load_data, load_network
@@ -55,19 +55,19 @@ def test_every_method_is_measured_for_every_seed(evidence: Evidence):
         *(m.DENSE, m.INT8, m.ZEROED, m.TUNED, m.TUNED_INT8, m.L1, m.GRADUAL, m.LOW_RANK, m.ACTIVE, m.TAUGHT),
         m.UNTAUGHT,
     }
-    assert all(point.of("val_acc").keys() == {1, 2} for point in points.values())
+    assert all(values(point, "val_acc").keys() == {1, 2} for point in points.values())
     dense, pruned = points[m.DENSE, m.AS_TRAINED], points[m.TUNED, "90%"]
     for seed, run in evidence.group(m.START).runs.items():
         # of the network that the run itself tested
-        assert dense.of("val_acc")[seed] == pytest.approx(run.result.metrics["val_acc"])
-        assert dense.of("test_acc")[seed] == pytest.approx(run.result.metrics["test_acc"])
+        assert values(dense, "val_acc", 1)[seed] == pytest.approx(run.result.metrics["val_acc"])
+        assert values(dense, "test_acc", 1)[seed] == pytest.approx(run.result.metrics["test_acc"])
     weights = 3072 * 16 + 2 * 16 * 16 + 16 * 10
-    assert dense.summary("weights", 1).mean == weights and dense.summary("zeros").mean == 0
-    width = points[m.TAUGHT, "50"].summary("weights", 1).mean
-    assert width == points[m.UNTAUGHT, "50"].summary("weights", 1).mean == 3072 * 50 + 2 * 50 * 50 + 50 * 10
-    assert pruned.summary("zeros", 1).mean == pytest.approx(0.9, abs=1 / weights)
-    l1 = [point.of("zeros") for (method, _), point in points.items() if method == m.L1]
-    assert points[m.ZEROED, m.AS_L1].of("zeros") == points[m.TUNED, m.AS_L1].of("zeros") == l1[-1]
+    assert mean(dense, "weights", 1).mean == weights and mean(dense, "zeros").mean == 0
+    widths = [mean(points[method, "50"], "weights", 1).mean for method in (m.TAUGHT, m.UNTAUGHT)]
+    assert widths == [3072 * 50 + 2 * 50 * 50 + 50 * 10] * 2
+    assert mean(pruned, "zeros", 1).mean == pytest.approx(0.9, abs=1 / weights)
+    l1 = [values(point, "zeros") for (method, _), point in points.items() if method == m.L1]
+    assert values(points[m.ZEROED, m.AS_L1], "zeros") == values(points[m.TUNED, m.AS_L1], "zeros") == l1[-1]
     assert len(answer(evidence).claims) == 4
 
 

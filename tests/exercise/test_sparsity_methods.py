@@ -133,21 +133,20 @@ def test_factors_come_where_they_have_fewer_weights(data: Shapes):
     assert zeros(small) == 0
 
 
-def test_elu_puts_out_no_zeros_relu_some_and_the_penalty_more(data: Shapes):
+def test_relu_puts_out_some_zeros_and_the_penalty_more(data: Shapes):
     network = network_of()
     images, _ = next(iter(data.val_dataloader()))
     relu, sparse = (methods.sparsely_active(network, strength, data, LONG) for strength in (0.0, 10.0))
-    shares = [methods.share_of_zeros(which, images) for which in (network, relu, sparse)]
-    assert shares[0] == 0 < shares[1] < shares[2]
+    assert methods.share_of_zeros(network, images) == 0  # of ELU
+    assert 0 < methods.share_of_zeros(relu, images) < methods.share_of_zeros(sparse, images)
     assert zeros(sparse) == 0
-    assert not any(module._forward_hooks for module in sparse.modules())
 
 
 def test_int8_is_within_half_a_step_of_each_row():
     network = network_of()
     small = methods.quantize(network)
     for name, layer in linear_layers(network).items():
-        scales = methods.row_scales(layer.weight.detach())
+        scales = (layer.weight.detach().abs().amax(1, keepdim=True) / 127).bfloat16().float()
         steps = linear_layers(small)[name].weight.detach() / scales
         torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-4)  # a product and a division in float32
         assert (steps.abs().amax(1).round() == 127).all()

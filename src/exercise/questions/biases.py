@@ -1,21 +1,19 @@
 """Question 2: is it in order to begin with all biases zero?"""
 
 from collections.abc import Mapping, Sequence
-from itertools import count
-from math import isfinite
 
 import numpy as np
 from torch import Tensor
 
-from exercise.contrast import Claim, Contrast, contrast_groups, judge
-from exercise.formatting import accuracy_cells, format_val_acc, mean_accuracy, text_cells, with_label
-from exercise.plots import REFERENCE, draw_by_layer, marked
+from exercise.contrast import Contrast, contrast_groups, judge_claims
+from exercise.formatting import accuracy_cells, format_val_acc, mean_accuracy, number_cell, text_cells, with_label
+from exercise.plots import REFERENCE, draw_by_layer, draw_contrasts, marked
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
 from trainlab import load_network
 from trainlab.report import Group, Plot, Table, canvas, legend_below, render
-from trainlab.statistics import Interval, interval
+from trainlab.statistics import interval
 
 SCALE = 0.1
 SWEEP = Sweep(
@@ -29,8 +27,8 @@ SWEEP = Sweep(
     ("trainer.limit_train_batches=10", "model.depth=5"),
     minutes=5,
 )
-NAMES = {"zeros": "zero", "constant": f"a constant of {SCALE}", "normal": f"random, deviation {SCALE}"}
-ZEROS, CONSTANT, NORMAL = NAMES
+NAMES = {"zeros": "zero", "constant": f"a constant of {SCALE}", "normal": "random values"}
+ZEROS, *OTHERS = NAMES
 AT_THE_END = "question_2_biases"
 
 
@@ -44,53 +42,37 @@ def measure(evidence: Evidence) -> Measured:
 
 def bias_sizes(state: Mapping[str, Tensor]) -> list[float]:
     """Root of the mean square of the biases of each hidden layer, by a state dictionary."""
-    sizes: list[float] = []
-    for i in count(1):
-        found = [value for key, value in state.items() if key.endswith(f"module.linear_{i}.bias")]
-        if not found:
-            return sizes
-        sizes.append(float(found[0].square().mean().sqrt()))
-    return sizes
+    hidden = [biases for key, biases in state.items() if ".linear_" in key and key.endswith(".bias")]
+    return [float(biases.square().mean().sqrt()) for biases in hidden]
 
 
 def answer(evidence: Evidence) -> Answer:
     """Whether another start than zero makes a difference that matters."""
     groups, by_layer = _groups(evidence), evidence.measured(AT_THE_END)
     require_completed(*groups.values())
-    contrasts = judge([contrast_groups(groups[ZEROS], groups[name], "not lower") for name in (CONSTANT, NORMAL)])
+    zeros, *others = groups.values()
+    claims = judge_claims(
+        {f"Zero is no worse than {of.label}": [contrast_groups(zeros, of, "not lower")] for of in others}
+    )
+    contrasts = [one for claim in claims for one in claim.contrasts]
     best = min(contrasts, key=lambda one: one.mean)
-    sizes = {name: _size(by_layer[name]) for name in NAMES}
+    sizes = {
+        name: interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_layer[name].values()])
+        for name in NAMES
+    }
     figures = {
         **{name: mean_accuracy(group) for name, group in groups.items()},
-        "zeros_pm": format_val_acc(groups[ZEROS]),
-        "best": best.b,
-        "best_gain": best.size,
-        "scale": SCALE,
+        **{"zeros_pm": format_val_acc(zeros), "best": best.b, "best_gain": best.size, "scale": SCALE},
         **{f"{name}_size": f"{size.mean:.3f}" for name, size in sizes.items()},
-        "is_start_kept": sizes[ZEROS].mean < SCALE / 4 and sizes[CONSTANT].mean > 3 / 4 * SCALE,
+        "is_start_kept": sizes[ZEROS].mean < SCALE / 4 and sizes["constant"].mean > 3 / 4 * SCALE,
     }
-    statements = (f"Zero is no worse than {NAMES[CONSTANT]}", "Zero is no worse than random biases")
-    rows = [
-        [*text_cells(group.label), val, (f"{loss:.3f}", loss), test, (f"{size.mean:.3f}", size.mean)]
-        for group, size in zip(groups.values(), sizes.values(), strict=True)
-        for loss, (val, test) in [(group.summary("metrics", "val_loss").mean, accuracy_cells(group))]
-    ]
-    headings = ["start", "validation accuracy, %", "validation loss", "test accuracy †, %", "size at the end"]
+    rows = []
+    for group, size in zip(groups.values(), sizes.values(), strict=True):
+        loss, (val, test) = number_cell(group.summary("metrics", "val_loss").mean, 3), accuracy_cells(group)
+        rows.append([*text_cells(group.label), val, loss, test, number_cell(size.mean, 3)])
+    headings = ["start", "validation, %", "validation loss", "test, % †", "size at the end"]
     note = "Size: root mean square of the hidden layers' biases at the best epoch."
-    return Answer(
-        figures,
-        [Claim(statement, [one]) for statement, one in zip(statements, contrasts, strict=True)],
-        _plot(
-            [(one, groups[ZEROS], groups[name]) for one, name in zip(contrasts, (CONSTANT, NORMAL), strict=True)],
-            by_layer,
-        ),
-        [("The three starts", Table(headings, rows, note))],
-    )
-
-
-def _size(by_seed: Mapping[str, Sequence[float]]) -> Interval:
-    """Of all hidden layers together."""
-    return interval([float(np.sqrt(np.mean(np.square(layers)))) for layers in by_seed.values()])
+    return Answer(figures, claims, _plot(contrasts, by_layer), [("The three starts", Table(headings, rows, note))])
 
 
 def _groups(evidence: Evidence) -> dict[str, Group]:
@@ -99,40 +81,19 @@ def _groups(evidence: Evidence) -> dict[str, Group]:
     }
 
 
-def _plot(compared: Sequence[tuple[Contrast, Group, Group]], by_layer: Measured) -> Plot:
-    """Differences seed by seed with their intervals, and the size of biases at the end by layer."""
+def _plot(contrasts: Sequence[Contrast], by_layer: Measured) -> Plot:
+    """What decides, and the size of biases at the end by layer."""
     with canvas(8.6, 3.0, columns=2) as (figure, (left, right)):
+        left.axvspan(-contrasts[0].margin, 0, color="#EEEEEE")
         left.axvline(0, **REFERENCE)
-        for i, (one, zeros, other) in enumerate(compared):
-            ours, theirs = (group.of("metrics", "val_acc") for group in (other, zeros))
-            each = [100 * (ours[seed] - theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-            if all(map(isfinite, one.alone)):
-                left.plot([-end for end in one.alone], [i, i], color=marked(i + 1)["color"], linewidth=2)
-            left.plot([-one.mean], [i], **marked(i + 1, markersize=7))
-            left.plot(each, [i + 0.2] * len(each), "|", color="#333333", markersize=9)
-        left.set_yticks(range(len(compared)), [other.label.partition(",")[0] for _, _, other in compared])
-        left.set_ylim(len(compared) - 0.4, -0.6)
-        left.grid(axis="y", visible=False)
-        left.set_xlabel("points of accuracy ahead of zero")
+        draw_contrasts(left, {one.b: one for one in contrasts})
+        left.set(title="zero ahead of", xlabel="points of validation accuracy")
         for i, (name, by_seed) in enumerate(by_layer.items()):
             draw_by_layer(right, np.mean([*by_seed.values()], axis=0), **marked(i), label=NAMES[name])
-        right.set_ylim(bottom=0)
-        right.set_ylabel("size of the biases at the end")
+        right.set(title="size of the biases at the end", ylim=(0, None))
         legend_below(figure, right)
-        caption = "Left: means with 95 % intervals, ticks are seeds."
+        caption = "Left: 95 % intervals; grey: behind by less than a point."
         return Plot("2_biases", "What the start of the biases changes", caption, *render(figure))
 
 
-SECTION = Section(
-    "2",
-    "2",
-    "2. Biases that start at zero",
-    "Can all biases start at zero, or is a small constant or a random number better?",
-    answer,
-    [SWEEP],
-    [Measurement(AT_THE_END, measure)],
-    (
-        "Standardized inputs; 7 epochs of 120 batches of 128 images under a 1cycle schedule; 10,000 images for "
-        "validation, since the differences are small.",
-    ),
-)
+SECTION = Section.titled("2", "2", answer, [SWEEP], [Measurement(AT_THE_END, measure)])

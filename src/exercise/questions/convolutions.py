@@ -9,7 +9,7 @@ from exercise.questions.mc_dropout import answer_of, measure_mc_dropout
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
-from trainlab.report import Group, Table, format_epoch_seconds
+from trainlab.report import Table, format_epoch_seconds
 
 # Name, and test accuracy in % that the other solution reports, of one run.
 NETWORKS = {
@@ -28,14 +28,14 @@ MC = "cnn_mc_dropout"
 SAMPLES = 30  # of MC dropout; of 100, each seed would take eight minutes
 
 
-def group(evidence: Evidence, experiment: str) -> Group:
-    """The runs of one of ``NETWORKS``."""
-    return with_label(evidence.group(SWEEP, experiment=experiment), NETWORKS[experiment][0])
+def measure_mc(evidence: Evidence) -> Measured:
+    """MC dropout of the network that has dropout."""
+    return measure_mc_dropout(evidence.group(SWEEP, experiment="cnn_alpha_dropout").runs.values(), SAMPLES)
 
 
 def answer(evidence: Evidence) -> Answer:
     """All four, compared with what is reported, and MC dropout of the last."""
-    groups = {experiment: group(evidence, experiment) for experiment in NETWORKS}
+    groups = {key: with_label(evidence.group(SWEEP, experiment=key), name) for key, (name, _) in NETWORKS.items()}
     require_completed(*groups.values())
     mc = answer_of(evidence.measured(MC), "cnn_mc", SAMPLES)
     gaps = [
@@ -54,44 +54,19 @@ def answer(evidence: Evidence) -> Answer:
         "is_wider": max(ours) - min(ours) > max(theirs) - min(theirs),
         "mc": mc.figures,
     }
-    plot = plot_curves([*groups.values()], "acc", "cnn")
-    return Answer(figures, claims, plot, [("The convolutional networks", table(groups)), *mc.tables])
+    rows = [
+        [
+            *text_cells(of.label),
+            (f"{of.settings['optim.lr']:g}", of.settings["optim.lr"]),
+            *accuracy_cells(of),
+            (f"{NETWORKS[key][1]}", NETWORKS[key][1]),
+            (format_epoch_seconds(of), of.summary("time", "epoch_s").mean),
+        ]
+        for key, of in groups.items()
+    ]
+    headings = ["network", "highest rate", "validation %", "test % †", "reported, test %", "s an epoch"]
+    tables = [("The convolutional networks", Table(headings, rows)), *mc.tables]
+    return Answer(figures, claims, plot_curves([*groups.values()], "acc", "cnn"), tables)
 
 
-def table(groups: dict[str, Group]) -> Table:
-    """One row per network."""
-    rows = []
-    for key, of in groups.items():
-        lr, reported = of.settings["optim.lr"], NETWORKS[key][1]
-        seconds = (format_epoch_seconds(of), of.summary("time", "epoch_s").mean)
-        rows.append([*text_cells(of.label), (f"{lr:g}", lr), *accuracy_cells(of), (f"{reported}", reported), seconds])
-    return Table(["network", "highest rate", "validation %", "test % †", "reported, test %", "s an epoch"], rows)
-
-
-def measure_mc(evidence: Evidence) -> Measured:
-    """MC dropout of each seed. One takes minutes, so each is stored as soon as it is there."""
-    of = evidence.what_ran([SWEEP])
-    found: Measured = {}
-    for seed, run in group(evidence, "cnn_alpha_dropout").runs.items():
-        name = f"{MC}_{seed}"
-        if not evidence.is_measured(name, of):
-            evidence.keep(name, measure_mc_dropout([run], SAMPLES), of)
-        for metric, sides in evidence.measured(name).items():
-            for side, values in sides.items():
-                found.setdefault(metric, {}).setdefault(side, {}).update(values)
-    return found
-
-
-SECTION = Section(
-    "cnn",
-    "cnn",
-    "Convolutional networks of another solution",
-    "Two or four convolutions in the place of 20 dense layers, which was not asked for: how good are they?",
-    answer,
-    [SWEEP],
-    [Measurement(MC, measure_mc, 7)],
-    [
-        "Flips and 10 epochs of AdamW under a 1cycle schedule; the other solution has neither. Each has its own "
-        f"learning rate. MC dropout: {SAMPLES} predictions of each image."
-    ],
-)
+SECTION = Section.titled("cnn", "cnn", answer, [SWEEP], [Measurement(MC, measure_mc, 7)])

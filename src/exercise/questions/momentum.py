@@ -1,10 +1,11 @@
 """Question 5: momentum from none to nearly one, in a bowl of two dimensions and in the deep network."""
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from exercise.contrast import POINTS, Claim, contrast_groups
 from exercise.formatting import format_percent, text_cells, with_label
@@ -13,6 +14,7 @@ from exercise.plots import REFERENCE
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
+from trainlab.config.resolvers import same_pace
 from trainlab.report import COLORS, MARKERS, Group, Plot, Table, canvas, legend_below, render
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
@@ -35,11 +37,11 @@ NEAR, STILL = 0.01, 1e-4  # of the start's distance: arrived; so near and so slo
 ByMomentum = Mapping[float, Group]
 
 
-def path(momentum: float, most: int = 10_000_000) -> Iterator[tuple[float, float]]:
+def path(momentum: float) -> Iterator[tuple[float, float]]:
     """Places after 0, 1, ... steps, up to where it rests: those of torch's SGD, at a hundredth of its time."""
     (x, y), (along, across), (dx, dy) = START, CURVATURES, (0.0, 0.0)
     limit = (STILL * math.hypot(*START)) ** 2
-    for _ in range(most):
+    while True:
         yield x, y
         dx, dy = momentum * dx - LR * along * x, momentum * dy - LR * across * y
         x, y = x + dx, y + dy
@@ -61,31 +63,9 @@ def descend(evidence: Evidence) -> Measured:
     return found
 
 
-def groups_by_momentum(evidence: Evidence, at_one_pace: bool) -> dict[float, Group]:
-    """Groups with the learning rate ``RATE``, or with the one at which equal gradients add up to ``PACE`` of them.
-
-    Raises:
-        NotAvailable: a run has not ended.
-    """
-    groups = evidence.ended_groups(ALL)
-    found = {tuple(float(of.settings[f"optim.{key}"]) for key in ("momentum", "lr")): of for of in groups}
-    # as `${same_pace:}` has it
-    rates = {m: float(f"{PACE * (1 - m):.6g}") if at_one_pace else RATE for m in MOMENTA}
-    return {m: with_label(found[m, lr], f"momentum {m:g}") for m, lr in rates.items() if (m, lr) in found}
-
-
 def share_of_distance(momentum: float, steps: int) -> float:
     """How far equal gradients carry it in ``steps``, as a share of the way at the final speed lr g / (1 - momentum)."""
     return 1 - momentum * (1 - momentum**steps) / (steps * (1 - momentum))
-
-
-def steps_of(groups: ByMomentum) -> int:
-    """Steps that the longest of the completed runs made; 1 where there is none."""
-    made = [1]
-    for run in (run for group in groups.values() for run in group.runs.values()):
-        with (run.folder / "metrics.csv").open(newline="") as file:
-            made += [int(row["step"]) for row in csv.DictReader(file) if row.get("step")]
-    return max(made)
 
 
 def count_failures(group: Group) -> tuple[int, int]:
@@ -97,37 +77,33 @@ def count_failures(group: Group) -> tuple[int, int]:
 
 def answer(evidence: Evidence) -> Answer:
     """The bowl, the network at one rate, the network at one final speed."""
-    bowl, rate, pace = evidence.measured(BOWL), groups_by_momentum(evidence, False), groups_by_momentum(evidence, True)
-    require_completed(*(groups[momentum] for groups in (rate, pace) for momentum in (NONE, USUAL)), pace[EXTREME])
+    groups = {(of.settings["optim.momentum"], of.settings["optim.lr"]): of for of in evidence.ended_groups(ALL)}
+    rate, pace = (
+        {m: with_label(groups[m, lr(m)], f"momentum {m:g}") for m in MOMENTA if (m, lr(m)) in groups}
+        for lr in (lambda m: RATE, lambda m: same_pace(PACE, m))
+    )
+    require_completed(*(of[momentum] for of in (rate, pace) for momentum in (NONE, USUAL)), pace[EXTREME])
+    bowl = evidence.measured(BOWL)
     usual, high = bowl[f"{USUAL:g}"], bowl[f"{EXTREME:g}"]
     overshoots = usual["overshoot"] < high["overshoot"] and usual["settled"] < high["settled"]
     (lost, of), (lost_usual, _) = count_failures(rate[EXTREME]), count_failures(rate[USUAL])
     fails = True if 2 * lost > of and not lost_usual else False if lost <= lost_usual else None
     slow = contrast_groups(pace[EXTREME], pace[USUAL], "lower")
     figures: dict[str, Any] = {
-        "usual_steps": f"{usual['settled']:,}",
-        "high_steps": f"{high['settled']:,}",
-        "past": f"{100 * high['overshoot']:.0f} %",
-        "lost": f"{lost} of {of}",
-        "fails": fails,
+        **{"usual_steps": f"{usual['settled']:,}", "high_steps": f"{high['settled']:,}", "fails": fails, "slow": slow},
+        **{"past": f"{100 * high['overshoot']:.0f} %", "lost": f"{lost} of {of}", "pace": PACE, "bowl_rate": LR},
+        "steepness": f"{CURVATURES[1] / CURVATURES[0]:g}",
         "usual_acc": format_percent(rate[USUAL].summary("metrics", "val_acc")),
-        "slow": slow,
         "at_rate": contrast_groups(rate[USUAL], rate[NONE], "higher"),
         "at_pace": contrast_groups(pace[USUAL], pace[NONE], "higher"),
     }
-    counts = f"{figures['lost']} runs diverged or stayed at guessing, {lost_usual} with {USUAL:g}"
-    bowl_figures = f"{figures['past']} past the minimum, {figures['high_steps']} steps"
     claims = [
-        Claim.counted("In a bowl it overshoots and arrives later", overshoots, bowl_figures),
-        Claim.counted("The deep network fails in most runs", fails, counts),
+        Claim.counted("In a bowl it overshoots and arrives later", overshoots, figures["past"]),
+        Claim.counted("The deep network fails in most runs", fails, figures["lost"]),
         Claim("At the same final speed it learns more slowly", [slow]),
     ]
-    return Answer(figures, claims, plot(bowl, rate, pace), [("By momentum", table(bowl, rate, pace))])
-
-
-def table(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Table:
-    """One row per momentum."""
-    steps = steps_of(pace)
+    curves = (run.folder / "metrics.csv" for run in pace[USUAL].runs.values())
+    steps = int(max(np.nanmax(np.genfromtxt(curve, delimiter=",", names=True)["step"]) for curve in curves))
     rows = [
         text_cells(
             *(momentum, f"{of['settled']:,}", f"{100 * of['overshoot']:.0f} %"),
@@ -138,49 +114,35 @@ def table(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Table:
     ]
     headings = ["momentum", "steps", "past it", f"at {RATE:g}", f"at {PACE:g} (1 - momentum)", "of the way"]
     note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; accuracy; way in {steps:,} steps."
-    return Table(headings, rows, note, is_sorted=False)
+    tables = [("By momentum", Table(headings, rows, note, is_sorted=False))]
+    return Answer(figures, claims, plot(bowl, rate, pace), tables)
 
 
 def _format_accuracy(group: Group | None) -> str:
     if group is None:
         return "-"
-    parts = [format_percent(group.summary("metrics", "val_acc"))] if group.runs else []
-    return ", ".join([*parts, *([f"{len(group.others)} diverged"] if group.others else [])])
+    reached, lost = format_percent(group.summary("metrics", "val_acc")), f"{len(group.others)} diverged"
+    return f"{reached}, {lost}" if group.runs and group.others else reached if group.runs else lost
 
 
 def plot(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Plot:
     """The way along the bowl by step, and what the network reaches by momentum."""
     with canvas(7.2, 3.0, 2) as (figure, (left, right)):
         for i, momentum in enumerate((NONE, USUAL, HIGH, EXTREME)):
-            along = bowl[f"{momentum:g}"]["drawn"]
-            left.plot(range(len(along)), along, color=COLORS[i], linewidth=1.5, label=f"momentum {momentum:g}")
+            left.plot(bowl[f"{momentum:g}"]["drawn"], color=COLORS[i], linewidth=1.5, label=f"momentum {momentum:g}")
         left.axhline(0, **REFERENCE)
         left.set(title="in the bowl", xlabel="step", ylabel="place along the bowl")
         for i, (groups, name) in enumerate(((rate, f"rate {RATE:g}"), (pace, "same final speed"))):
             scores = {m: group.summary("metrics", "val_acc") for m, group in groups.items() if group.runs}
             x, means = [MOMENTA.index(momentum) for momentum in scores], [100 * of.mean for of in scores.values()]
-            spread = [0.0 if math.isnan(of.half_width) else 100 * of.half_width for of in scores.values()]
+            spread = [100 * of.half_width for of in scores.values()]
             right.errorbar(x, means, spread, color=COLORS[4 + i], marker=MARKERS[i], capsize=3, label=name)
         right.axhline(100 * guessing_accuracy(rate[USUAL]), **REFERENCE)
         right.set_xticks(range(len(MOMENTA)), [f"{momentum:g}" for momentum in MOMENTA], fontsize=8)
         right.set(title="in the deep network", xlabel="momentum", ylabel="validation accuracy, %", ylim=(0, None))
         right.legend(fontsize=9)
         legend_below(figure, left)
-        caption = "Dashed: the minimum; guessing."
-        return Plot("5_momentum", "With hardly any friction", caption, *render(figure))
+        return Plot("5_momentum", "With hardly any friction", "Dashed: the minimum; guessing.", *render(figure))
 
 
-SECTION = Section(
-    "5",
-    "5",
-    "5. Momentum close to 1",
-    "What happens with a momentum of 0.99999 in stochastic gradient descent?",
-    answer,
-    [ALL],
-    [Measurement(BOWL, descend)],
-    [
-        f"The bowl is {CURVATURES[1] / CURVATURES[0]:g} times as steep across as along; rate {LR:g}. At {PACE:g} (1 - "
-        "momentum) equal gradients lead to one final speed. A run fails where it diverges or ends within "
-        f"{POINTS:g} point of guessing.",
-    ],
-)
+SECTION = Section.titled("5", "5", answer, [ALL], [Measurement(BOWL, descend)])

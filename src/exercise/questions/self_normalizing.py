@@ -6,34 +6,20 @@ from math import nan
 
 import numpy as np
 
-from exercise.contrast import POINTS, Claim, contrast_ratio, contrast_values, judge
+from exercise.contrast import POINTS, contrast_ratio, contrast_values, judge_claims
 from exercise.formatting import accuracy_cells, with_label
-from exercise.layer_summary import figure_by_seed, hidden_at_end, hidden_layers, layers_by_seed, mean_figure
+from exercise.layer_summary import at_end, figure_by_seed, hidden_layers, layers_by_seed, mean_at_end
 from exercise.plots import REFERENCE, draw_by_layer, marked
 from exercise.section import Answer, Section
 from exercise.store import Evidence, NotAvailable, require_completed
 from exercise.trainings import Sweep
-from trainlab.report import (
-    LAYER_STATISTICS,
-    Cell,
-    Group,
-    LayerStatistics,
-    Plot,
-    Table,
-    canvas,
-    legend_below,
-    mean_over_seeds,
-    plot_layers,
-    render,
-)
+from trainlab.report import Cell, Group, LayerStatistics, Plot, Table, canvas, legend_below, plot_layers, render
 from trainlab.statistics import interval
 
 NAMES = {"selu": "SELU", "elu": "ELU", "relu": "ReLU"}
 SELU, ELU, RELU = NAMES.values()
 BOTH = (SELU, ELU)
-MEAN, STD, DEAD, GRADIENT = map(LAYER_STATISTICS.index, ("mean", "std", "dead", "gradient_norm"))
 KEPT = 0.25  # of 0 and of 1, on average over the hidden layers: so near they count as kept
-Figure = Callable[[LayerStatistics], float]
 SWEEP = Sweep(
     "question_3",
     (
@@ -46,59 +32,27 @@ SWEEP = Sweep(
 )
 
 
-def from_zero(layers: LayerStatistics) -> float:
-    """How far a hidden layer's mean is from 0 after training, on average."""
-    return float(np.abs(hidden_at_end(layers, layers.by_epochs, MEAN)).mean())
-
-
-def from_one(layers: LayerStatistics) -> float:
-    """How far its deviation is from 1."""
-    return float(np.abs(hidden_at_end(layers, layers.by_epochs, STD) - 1).mean())
-
-
-def dead(layers: LayerStatistics) -> float:
-    """Share of dead units among the hidden ones after training, in %."""
-    return 100 * float(hidden_at_end(layers, layers.by_epochs, DEAD).mean())
-
-
-def flow(layers: LayerStatistics, epochs: int | None = None) -> float:
-    """Norm of the first layer's gradient over that of the last hidden layer; after training without ``epochs``."""
-    by_epochs = hidden_layers(layers, layers.by_epochs, GRADIENT)
-    norms = by_epochs[max(by_epochs) if epochs is None else epochs]
+def _flow(layers: LayerStatistics, epochs: int) -> float:
+    """Norm of the first layer's gradient over that of the last hidden layer."""
+    norms = hidden_layers(layers, "gradient_norm")[epochs]
     return float(norms[0] / norms[-1]) if norms[-1] else nan
+
+
+# Of one run, on average over the hidden layers: by name, with the digits of a table.
+FIGURES: Mapping[str, tuple[Callable[[LayerStatistics], float], int]] = {
+    "|mean|": (lambda of: np.abs(at_end(of, "mean")).mean(), 2),
+    "|deviation - 1|": (lambda of: np.abs(at_end(of, "std") - 1).mean(), 2),
+    "dead, %": (lambda of: 100 * at_end(of, "dead").mean(), 1),
+    "gradient before": (lambda of: _flow(of, 0), 2),
+    "after": (lambda of: _flow(of, max(of.by_epochs)), 2),
+}
+AWAY, OFF, DEAD, *_ = FIGURES
 
 
 def course(group: Group) -> dict[int, float]:
     """Validation accuracy in %, mean over the epochs, by seed: higher where it rose sooner."""
     curves = {seed: run.curve for seed, run in sorted(group.runs.items()) if run.curve}
-    return {seed: 100 * float(np.nanmean(curve.by_name["val/acc"])) for seed, curve in curves.items()}
-
-
-def claims(groups: Mapping[str, Group], alike: Mapping[str, Group]) -> list[Claim]:
-    """What is usually said of SELU and ELU.
-
-    Args:
-        groups: each at the rate that is the best for it.
-        alike: at the same rate.
-    """
-
-    def of(name: str, figure: Figure) -> tuple[str, dict[int, float]]:
-        return name, figure_by_seed(alike[name], figure)
-
-    away, off, learning = "mean, from 0", "deviation, from 1", "accuracy over the epochs"
-    kept, relu = (f"{KEPT:g}", dict.fromkeys(alike[SELU].runs, KEPT)), (RELU, course(groups[RELU]))
-    statements = ["Means nearer 0 than ReLU's", "SELU keeps mean 0 and deviation 1"]
-    statements += ["Fewer dead units than ReLU", "Faster learning than ReLU"]
-    found = judge(
-        [
-            *(contrast_ratio(of(name, from_zero), of(RELU, from_zero), "lower", away) for name in BOTH),
-            contrast_values(of(SELU, from_zero), kept, "lower", away, 0.0, "", 2),
-            contrast_values(of(SELU, from_one), kept, "lower", off, 0.0, "", 2),
-            *(contrast_values(of(name, dead), of(RELU, dead), "lower", "dead units, %", POINTS) for name in BOTH),
-            *(contrast_values((name, course(groups[name])), relu, "higher", learning, POINTS) for name in BOTH),
-        ]
-    )
-    return [Claim(statement, found[2 * i : 2 * i + 2]) for i, statement in enumerate(statements)]
+    return {seed: 100 * float(np.nanmean(curve.of("val_acc"))) for seed, curve in curves.items()}
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -112,16 +66,39 @@ def answer(evidence: Evidence) -> Answer:
     require_completed(*groups.values(), *alike.values())
     if not all(map(layers_by_seed, alike.values())):
         raise NotAvailable(f"{SWEEP.name} has no layer statistics")
-    found = claims(groups, alike)
+
+    def of(name: str, figure: str) -> tuple[str, dict[int, float]]:
+        return name, figure_by_seed(alike[name], FIGURES[figure][0])
+
+    kept = (f"{KEPT:g}", dict.fromkeys(alike[SELU].runs, KEPT))
+    learning = {it: (it, course(groups[it])) for it in groups}
+    claims = judge_claims(
+        {
+            "Means nearer 0 than ReLU's": [contrast_ratio(of(it, AWAY), of(RELU, AWAY), "lower", AWAY) for it in BOTH],
+            "SELU keeps mean 0 and deviation 1": [
+                contrast_values(of(SELU, figure), kept, "lower", figure, 0.0, "", 2) for figure in (AWAY, OFF)
+            ],
+            "Fewer dead units than ReLU": [
+                contrast_values(of(it, DEAD), of(RELU, DEAD), "lower", DEAD, POINTS) for it in BOTH
+            ],
+            "Faster learning than ReLU": [
+                contrast_values(learning[it], learning[RELU], "higher", "mean accuracy, %", POINTS) for it in BOTH
+            ],
+        }
+    )
     figures = {
-        **{f"{key}_mean": _mean(alike[name], from_zero, 2) for key, name in NAMES.items()},
-        **{f"{key}_std": _mean(alike[name], from_one, 2) for key, name in NAMES.items()},
-        **{f"{key}_dead": f"{_mean(alike[name], dead, 1)} %" for key, name in NAMES.items()},
-        "keeps": found[1].verdict,
-    }
+        f"{key}_{short}": _format(alike[name], figure)
+        for key, name in NAMES.items()
+        for short, figure in (("mean", AWAY), ("std", OFF), ("dead", DEAD))
+    } | {"kept": KEPT}
     layers = replace(plot_layers([*alike.values()]), name="3_layers", caption=f"All layers, at a rate of {rate:g}.")
-    tables = [("Each activation at each rate", _table(all_groups, [group.runs for group in groups.values()]))]
-    return Answer(figures, found, _plot(alike), tables, [layers])
+    chosen = [group.runs for group in groups.values()]
+    rows = [_row(group, any(group.runs is of for of in chosen)) for group in all_groups]
+    headings = ["activation", "rate", *FIGURES, "mean accuracy, %", "loss", "validation, %"]
+    note = "Means over the hidden layers after training; of gradients the norm in the first over that in the last; "
+    note += "of accuracy over the epochs."
+    tables = [("Each activation at each rate", Table([*headings, "test, % †"], rows, note))]
+    return Answer(figures, claims, _plot(alike), tables, [layers])
 
 
 def _best(groups: Sequence[Group], activation: str) -> Group:
@@ -132,52 +109,30 @@ def _best(groups: Sequence[Group], activation: str) -> Group:
     return with_label(min(found, key=lambda group: group.rank), NAMES[activation])
 
 
-def _mean(group: Group, figure: Figure, digits: int) -> str:
-    return f"{mean_figure(group, figure):.{digits}f}"
+def _format(group: Group, figure: str) -> str:
+    take, digits = FIGURES[figure]
+    return f"{interval([*figure_by_seed(group, take).values()]).mean:.{digits}f}"
+
+
+def _row(group: Group, is_chosen: bool) -> list[Cell]:
+    name, rate = NAMES[str(group.settings["model.activation"])], group.settings["optim.lr"]
+    texts = [_format(group, figure) for figure in FIGURES]
+    texts += [f"{interval([*course(group).values()]).mean:.1f}", f"{group.summary('metrics', 'val_loss').mean:.3f}"]
+    cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
+    return [*cells, *((text, float(text)) for text in texts), *accuracy_cells(group)]
 
 
 def _plot(alike: Mapping[str, Group]) -> Plot:
     """Mean and deviation by hidden layer, after training; dashed are 0 and 1."""
     with canvas(8.6, 3.2, 2) as (figure, axes):
-        for one, row, kept in zip(axes, (MEAN, STD), (0, 1), strict=True):
+        for one, name, title, kept in zip(axes, ("mean", "std"), ("mean", "standard deviation"), (0, 1), strict=True):
             one.axhline(kept, **REFERENCE)
-            one.set_title(LAYER_STATISTICS[row].replace("std", "standard deviation"))
-            for i, (name, group) in enumerate(alike.items()):
-                mean = mean_over_seeds([*layers_by_seed(group).values()])
-                draw_by_layer(one, hidden_at_end(mean, mean.by_epochs, row), **marked(i), label=name)
+            one.set_title(title)
+            for i, group in enumerate(alike.values()):
+                draw_by_layer(one, mean_at_end(group, name), **marked(i), label=group.label)
         legend_below(figure, axes[0])
         caption = "After training; means over the seeds."
         return Plot("3_means", "Mean and deviation of the activations", caption, *render(figure))
 
 
-def _table(groups: Sequence[Group], chosen: Sequence[object]) -> Table:
-    rows = [_row(group, any(group.runs is of for of in chosen)) for group in groups]
-    headings = ["activation", "rate", "mean from 0", "deviation from 1", "dead, %", "gradient at first", "at the end"]
-    headings += ["accuracy over epochs, %", "validation loss", "validation accuracy, %", "test accuracy †, %"]
-    note = "Means over the hidden layers, at the end. Gradient: norm in the first over that in the last. * lower loss."
-    return Table(headings, rows, note)
-
-
-def _row(group: Group, is_chosen: bool) -> list[Cell]:
-    name, rate = NAMES[str(group.settings["model.activation"])], group.settings["optim.lr"]
-    cells: list[Cell] = [(name, name), (f"{rate:g}{' *' if is_chosen else ''}", rate)]
-    figures: list[tuple[Figure, int]] = [(from_zero, 2), (from_one, 2), (dead, 1)]
-    figures += [(lambda layers: flow(layers, 0), 2), (flow, 2)]
-    means = [(mean_figure(group, figure), digits) for figure, digits in figures]
-    means += [(interval([*course(group).values()]).mean, 1), (group.summary("metrics", "val_loss").mean, 3)]
-    return [*cells, *((f"{mean:.{digits}f}", mean) for mean, digits in means), *accuracy_cells(group)]
-
-
-SECTION = Section(
-    "3",
-    "3",
-    "3. SELU, ELU and ReLU",
-    "What do SELU and ELU have that ReLU does not?",
-    answer,
-    [SWEEP],
-    notes=(
-        "Standardized inputs; LeCun initialization for SELU, He's for the others; 7 epochs of 160 batches of 128. "
-        "Layers are compared at the rate that suits all three, speed at the better rate of each. Kept: within "
-        f"{KEPT:g}, averaged over the layers.",
-    ),
-)
+SECTION = Section.titled("3", "3", answer, [SWEEP])

@@ -1,31 +1,15 @@
 """Question 1: all weights of a layer one value, drawn by He's rule. Is symmetry ever broken?"""
 
-from collections.abc import Callable, Iterable, Mapping
-
-import numpy as np
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from collections.abc import Iterable
 
 from exercise.contrast import Claim, contrast_groups, judge
-from exercise.formatting import accuracy_cells, mean_accuracy, text_cells, with_label
-from exercise.layer_summary import hidden_at_end, hidden_layers, layers_by_seed, mean_figure
-from exercise.plots import draw_by_layer, marked
+from exercise.formatting import accuracy_cells, mean_accuracy, number_cell, text_cells, with_label
+from exercise.layer_summary import hidden_layers, layers_by_seed, mean_at_end
+from exercise.plots import draw_by_layer, marked, plot_curves
 from exercise.section import Answer, Section
 from exercise.store import Evidence, require_completed
 from exercise.trainings import Sweep
-from trainlab.report import (
-    COLORS,
-    LAYER_STATISTICS,
-    WEIGHT_STATISTICS,
-    Group,
-    Plot,
-    Table,
-    Values,
-    band,
-    canvas,
-    legend_below,
-    mean_over_seeds,
-    render,
-)
+from trainlab.report import Group, Plot, Table, canvas, legend_below, render
 
 SWEEP = Sweep(
     "question_1",
@@ -39,45 +23,52 @@ SWEEP = Sweep(
 )
 # By name: how the hidden layers and the output layer begin.
 STARTS = {
-    "independent weights": ("he_normal", "glorot_uniform"),
-    "one value per layer": ("he_constant", "he_constant"),
-    "one value, output layer independent": ("he_constant", "glorot_uniform"),
-    "independent, output layer one value": ("he_normal", "he_constant"),
+    "independent": ("he_normal", "glorot_uniform"),
+    "equal": ("he_constant", "he_constant"),
+    "equal, output independent": ("he_constant", "glorot_uniform"),
+    "independent, output equal": ("he_normal", "he_constant"),
 }
 INDEPENDENT, SAME, OUTPUT_INDEPENDENT, _ = STARTS
-RANK, DISTINCT = (WEIGHT_STATISTICS.index(name) for name in ("rank", "distinct_units"))
-DEAD = LAYER_STATISTICS.index("dead")
 
 
 def answer(evidence: Evidence) -> Answer:
     """Whether units ever differ, and what it costs that they do not."""
     normed, plain = ({name: _group(evidence, name, batch_norm) for name in STARTS} for batch_norm in (True, False))
     require_completed(*normed.values(), plain[SAME])
-    same, independent = normed[SAME], normed[INDEPENDENT]
-    units, width = _most(same), int(same.settings["model.width"])
-    of_last = normed[OUTPUT_INDEPENDENT]
-    last_units, last_rank = (_at_end(of_last, row, lambda of: of[-1]) for row in (DISTINCT, RANK))
-    dead = mean_figure(plain[SAME], lambda of: float(hidden_at_end(of, of.by_epochs, DEAD).mean()))
+    same, of_last = normed[SAME], normed[OUTPUT_INDEPENDENT]
+    units, width = _most_units(same), int(same.settings["model.width"])
+    last_units = mean_at_end(of_last, "distinct_units")[-1]
+    dead = mean_at_end(plain[SAME], "dead").mean()
     figures = {
-        "units": units,
-        "width": width,
-        "same": mean_accuracy(same),
-        "independent": mean_accuracy(independent),
-        "output_independent": mean_accuracy(of_last),
-        "plain_same": mean_accuracy(plain[SAME]),
-        "last_units": f"{last_units:.0f}",
-        "is_last_apart": last_units > width / 2 and last_rank < 1.5,
-        "dead": f"{100 * dead:.0f} %",
+        **{"units": units, "width": width, "last_units": f"{last_units:.0f}", "dead": f"{100 * dead:.0f} %"},
+        **{"same": mean_accuracy(same), "independent": mean_accuracy(normed[INDEPENDENT])},
+        **{"output_independent": mean_accuracy(of_last), "plain_same": mean_accuracy(plain[SAME])},
+        "is_last_apart": last_units > width / 2 and mean_at_end(of_last, "rank")[-1] < 1.5,
         "is_saturated": dead > 0.5,
     }
-    counted = f"at most {units} before training and after each epoch"
     claims = [
-        Claim.counted("Units that start equal stay equal", units == 1, counted),
-        Claim("Such a network learns less", judge([contrast_groups(same, independent, "lower")])),
+        Claim.counted("Units that start equal stay equal", units == 1, f"at most {units} before and after each epoch"),
+        Claim("Such a network learns less", judge([contrast_groups(same, normed[INDEPENDENT], "lower")])),
     ]
-    return Answer(
-        figures, claims, _plot(normed.values()), [("All networks and starts", _table(normed, plain, counted))]
+    rows = [
+        [
+            *text_cells(norm, group.label),
+            *(number_cell(mean_at_end(group, name).mean()) for name in ("distinct_units", "rank")),
+            *accuracy_cells(group),
+        ]
+        for norm, groups in (("yes", normed), ("no", plain))
+        for group in groups.values()
+    ]
+    headings = ["batch norm.", "weights", "distinct units", "rank", "validation, %", "test, % †"]
+    note = (
+        "After the last epoch, mean over the hidden layers; units are distinct whose weights differ by more than "
+        f"rounding. With batch normalization and equal weights at most {units}, before training and after each epoch."
     )
+    tables, curves = (
+        [("All networks and starts", Table(headings, rows, note))],
+        plot_curves([*normed.values()], "acc", "1"),
+    )
+    return Answer(figures, claims, _plot(normed.values()), tables, [curves])
 
 
 def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
@@ -86,66 +77,23 @@ def _group(evidence: Evidence, name: str, batch_norm: bool) -> Group:
     return with_label(evidence.group(SWEEP, **settings), name)
 
 
-def _at_end(group: Group, row: int, of_layers: Callable[[Values], float] = np.mean) -> float:
-    """Distinct units or rank of the hidden layers after the last epoch, mean over the seeds."""
-    return mean_figure(group, lambda of: float(of_layers(hidden_at_end(of, of.weights_by_epochs, row))))
-
-
-def _most(group: Group) -> int:
+def _most_units(group: Group) -> int:
     """The most distinct units that a hidden layer had in any run, before training and after each epoch."""
-    runs = [hidden_layers(layers, layers.weights_by_epochs, DISTINCT) for layers in layers_by_seed(group).values()]
-    return max(int(values.max()) for run in runs for values in run.values())
+    runs = [hidden_layers(layers, "distinct_units") for layers in layers_by_seed(group).values()]
+    return max(int(units.max()) for run in runs for units in run.values())
 
 
 def _plot(groups: Iterable[Group]) -> Plot:
-    """Distinct units by layer after the last epoch, and validation accuracy by epoch."""
-    with canvas(8.6, 3.4, 2) as (figure, (left, right)):
+    """Distinct units by layer after the last epoch."""
+    with canvas(6.4, 3.2) as (figure, (axes,)):
         for i, group in enumerate(groups):
-            mean = mean_over_seeds([*layers_by_seed(group).values()])
-            units = hidden_at_end(mean, mean.weights_by_epochs, DISTINCT)
-            draw_by_layer(left, units * 1.05 ** (i - 1.5), **marked(i), linewidth=1.3, label=group.label)
-            lines = band([run.curve for run in group.runs.values() if run.curve], "val/acc")
-            right.fill_between(lines.x, lines.low, lines.high, color=COLORS[i], alpha=0.2, linewidth=0)
-            right.plot(lines.x, lines.mean, **marked(i), linewidth=1.3)
-        left.set_yscale("log")
-        left.yaxis.set_major_formatter("{x:g}")
-        left.set_title("distinct units of a layer, at the end")
-        right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        right.xaxis.set_major_locator(MaxNLocator(integer=True))
-        right.set_title("validation accuracy")
-        right.set_xlabel("epochs")
-        legend_below(figure, left)
-        caption = "With batch normalization; on the left drawn a little apart."
-        return Plot("1_symmetry", "Distinct units and accuracy", caption, *render(figure))
+            units = mean_at_end(group, "distinct_units")
+            draw_by_layer(axes, units * 1.05 ** (i - 1.5), **marked(i), linewidth=1.3, label=group.label)
+        axes.set(yscale="log", ylabel="distinct units")
+        axes.yaxis.set_major_formatter("{x:g}")
+        legend_below(figure, axes)
+        caption = "After training, with batch normalization; drawn a little apart."
+        return Plot("1_symmetry", "Distinct units of each layer", caption, *render(figure))
 
 
-def _table(normed: Mapping[str, Group], plain: Mapping[str, Group], counted: str) -> Table:
-    rows = [
-        [
-            *text_cells(norm, group.label),
-            *((f"{_at_end(group, row):.1f}", _at_end(group, row)) for row in (DISTINCT, RANK)),
-            *accuracy_cells(group),
-        ]
-        for norm, groups in (("yes", normed), ("no", plain))
-        for group in groups.values()
-    ]
-    headings = ["batch norm.", "start", "distinct units", "rank", "validation accuracy, %", "test accuracy †, %"]
-    note = (
-        "After the last epoch, mean over the hidden layers. Units are distinct where their weights differ by more than "
-        f"rounding: with batch normalization and {SAME} {counted}."
-    )
-    return Table(headings, rows, note)
-
-
-SECTION = Section(
-    "1",
-    "1",
-    "1. One value for all weights of a layer",
-    "Can all weights of a layer start at the same value, if that value is drawn by He's rule?",
-    answer,
-    [SWEEP],
-    notes=(
-        "6 epochs of 150 batches. The answer is of the network with batch normalization, which undoes what equal "
-        "weights do to the scale of the sums.",
-    ),
-)
+SECTION = Section.titled("1", "1", answer, [SWEEP])

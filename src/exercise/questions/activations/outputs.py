@@ -3,9 +3,9 @@
 Shallow networks with either are trained on images of one class or on pairs of two. Axes: N images, K classes.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,16 +13,15 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from exercise.contrast import POINTS, Claim, contrast_values, judge
+from exercise.contrast import POINTS, contrast_values, judge_claims
 from exercise.formatting import mean_cell, text_cells
 from exercise.plots import REFERENCE
 from exercise.questions.activations.comparison import OTHERS
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from trainlab import derive_seed, generator, load_data
-from trainlab.data import ImageData
 from trainlab.models import MLP, ImageNetwork, image_network
-from trainlab.report import COLORS, Cell, Plot, Table, canvas, legend_below, render
+from trainlab.report import COLORS, Plot, Table, canvas, legend_below, render
 from trainlab.statistics import interval
 
 HEADS = ("softmax", "logistic")
@@ -30,37 +29,26 @@ LR, BATCH, EVAL_BATCH = 5e-4, 128, 1000
 EXCLUSIVE, SEVERAL = "question_4_exclusive", "question_4_several"
 SEEDS, EPOCHS, QUICK_IMAGES = tuple(range(1, 11)), 2, 1000
 BINS = 40
-_COLORS = {"softmax": COLORS[1], "logistic": COLORS[0]}
-_NAMES = {"softmax": "softmax outputs", "logistic": "logistic outputs"}
-Values = Mapping[int, float]
+# Of the table: what an image has, a figure, and how it is shown.
 _ROWS = (
-    ("one class an image", "accuracy", "validation accuracy, %", 1),
-    ("one class an image", "sum", "sum of the probabilities", 2),
-    ("two classes an image", "both", "both above one half, %", 1),
-    ("two classes an image", "exactly", "these two and no others above one half, %", 1),
-    ("two classes an image", "top", "both are the two most probable, %", 1),
+    ("one class", "accuracy", "validation accuracy, %", 1),
+    ("one class", "sum", "sum of the probabilities", 2),
+    ("two classes", "both", "both above one half, %", 1),
+    ("two classes", "exactly", "these and no others, %", 1),
+    ("two classes", "top", "both on top, %", 1),
 )
 
 
-@dataclass(frozen=True)
-class Examples:
+class Examples(NamedTuple):
     """Images uint8 (N, C, H, W) and which classes are in each, (N, K) of zeros and ones."""
 
     images: Tensor
     present: Tensor
 
 
-def single_images(data: ImageData, chosen: Tensor) -> Examples:
-    """The images with the indices ``chosen``, of a class each."""
-    images = data.images
-    present = one_hot(images.train_labels[chosen], len(images.classes)).float()
-    return Examples(images.train[chosen], present)
-
-
 def image_pairs(single: Examples, seed: int, *place: str | int) -> Examples:
     """Each image with another one of another class to its right, drawn from (seed, place)."""
-    draws = generator(seed, "pairs", *place)
-    count = len(single.images)
+    draws, count = generator(seed, "pairs", *place), len(single.images)
     other = torch.randperm(count, generator=draws)
     while len(same := (single.present * single.present[other]).sum(1).nonzero().flatten()):
         other[same] = torch.randint(count, (len(same),), generator=draws)
@@ -68,36 +56,24 @@ def image_pairs(single: Examples, seed: int, *place: str | int) -> Examples:
     return Examples(images, single.present + single.present[other])
 
 
-def training_batches(single: Examples, paired: bool, seed: int, count: int) -> Iterator[Examples]:
-    """Shuffled batches of ``count`` epochs, with new pairs in each."""
-    for epoch in range(count):
-        order = torch.randperm(len(single.images), generator=generator(seed, "order", epoch))
-        whole = image_pairs(single, seed, epoch) if paired else single
-        for chosen in order.split(BATCH):
-            yield Examples(whole.images[chosen], whole.present[chosen])
-
-
 def train_network(
-    batches: Iterator[Examples], head: str, statistics: tuple[Tensor, Tensor], classes: int, seed: int
+    single: Examples, paired: bool, head: str, statistics: tuple[Tensor, Tensor], seed: int, epochs: int
 ) -> ImageNetwork:
-    """A network of two hidden layers after one pass over ``batches``; ``statistics`` to standardize the inputs by."""
-    mean, std = statistics
-    network = image_network(
-        MLP,
-        (mean.shape[0], mean.shape[1], mean.shape[2]),
-        derive_seed(seed, "heads"),
-        depth=2,
-        num_classes=classes,
-        activation="selu",
-        initializer="lecun_normal",
-        standardize=True,
-    )
-    network.scaling.set_statistics(mean, std)
+    """A network of two hidden layers trained on ``single`` images or on pairs of them, new ones in each epoch.
+
+    Its inputs are standardized by ``statistics``.
+    """
+    shape, classes = (single.images.shape[1], *statistics[0].shape[1:]), single.present.shape[1]
+    given: dict[str, Any] = {"depth": 2, "activation": "selu", "initializer": "lecun_normal", "standardize": True}
+    network = image_network(MLP, shape, derive_seed(seed, "heads"), num_classes=classes, **given)
+    network.scaling.set_statistics(*statistics)
     optimizer = torch.optim.NAdam(network.parameters(), lr=LR)
-    for batch in batches:
-        optimizer.zero_grad()
-        loss(network(batch.images), batch.present, head).backward()
-        optimizer.step()
+    for epoch in range(epochs):
+        images, present = image_pairs(single, seed, epoch) if paired else single
+        for chosen in torch.randperm(len(images), generator=generator(seed, "order", epoch)).split(BATCH):
+            optimizer.zero_grad()
+            loss(network(images[chosen]), present[chosen], head).backward()
+            optimizer.step()
     return network.eval()
 
 
@@ -116,19 +92,14 @@ def probabilities(network: ImageNetwork, images: Tensor, head: str) -> Tensor:
 
 
 def measure(evidence: Evidence, paired: bool) -> Measured:
-    """Figures by name, head and seed, and by head a histogram of `lesser` over all seeds.
-
-    Args:
-        evidence: with a run that names the images.
-        paired: of pairs of images side by side, both of whose classes are right, and not of images of one class each.
-    """
-    runs = [run for run in evidence.runs(OTHERS) if run.is_completed]
+    """Figures by name, head and seed, and by head a histogram of `lesser` over all seeds; of pairs or single images."""
+    runs, quick = [run for run in evidence.runs(OTHERS) if run.is_completed], evidence.setting.quick
     if not runs:
         raise NotAvailable("no run was completed that would name the images")
     data = load_data(runs[0])
-    quick = evidence.setting.quick
-    training = single_images(data, data.train_dataloader().indices[: QUICK_IMAGES if quick else None])
-    held_out = single_images(data, data.val_dataloader().indices)
+    images, labels = data.images.train, one_hot(data.images.train_labels, len(data.images.classes)).float()
+    parts = data.train_dataloader().indices[: QUICK_IMAGES if quick else None], data.val_dataloader().indices
+    training, held_out = (Examples(images[chosen], labels[chosen]) for chosen in parts)
     mean, std = data.statistics()
     if paired:
         held_out = image_pairs(held_out, 0, "validation")
@@ -137,8 +108,7 @@ def measure(evidence: Evidence, paired: bool) -> Measured:
     for head in HEADS:
         seen = []
         for seed in SEEDS[:2] if quick else SEEDS:
-            batches = training_batches(training, paired, seed, 1 if quick else EPOCHS)
-            network = train_network(batches, head, (mean, std), held_out.present.shape[1], seed)
+            network = train_network(training, paired, head, (mean, std), seed, 1 if quick else EPOCHS)
             seen.append(probabilities(network, held_out.images, head))
             for name, value in (of_two_classes if paired else of_one_class)(seen[-1], held_out.present).items():
                 found["figures"].setdefault(name, {}).setdefault(head, {})[str(seed)] = value
@@ -156,13 +126,8 @@ def of_one_class(found: Tensor, present: Tensor) -> dict[str, float]:
 
 def of_two_classes(found: Tensor, present: Tensor) -> dict[str, float]:
     """In % of the images: both classes above one half, these and no others, and both the two most probable ones."""
-    above, two = found > 0.5, found.topk(2).indices
-    both = (above | (present == 0)).all(1)
-    shares = {
-        "both": both,
-        "exactly": (above == (present == 1)).all(1),
-        "top": present.gather(1, two).sum(1) == 2,
-    }
+    above, top = found > 0.5, present.gather(1, found.topk(2).indices).sum(1) == 2
+    shares = {"both": (above | (present == 0)).all(1), "exactly": (above == (present == 1)).all(1), "top": top}
     return {name: 100 * share.float().mean().item() for name, share in shares.items()}
 
 
@@ -172,89 +137,63 @@ def lesser(found: Tensor, present: Tensor) -> Tensor:
 
 
 def answer(evidence: Evidence) -> Answer:
-    """Which outputs for what, by the figures."""
-    one, two = evidence.measured(EXCLUSIVE), evidence.measured(SEVERAL)
-    accuracy, top = _values(one, "accuracy"), _values(two, "top")
-    found = claims(accuracy, top)
-    low, high = (_mean(_values(one, name)["logistic"], 1) for name in ("low", "high"))
-    figures = {
-        **{f"{head}_acc": f"{_mean(accuracy[head], 1)} %" for head in HEADS},
-        **{f"{head}_top": f"{_mean(top[head], 1)} %" for head in HEADS},
-        "both": f"{_mean(_values(two, 'both')['logistic'], 1)} %",
-        **{"low": low, "high": high},
-        "ranks": found[-1].verdict,
-    }
-    return Answer(figures, found, plot_lesser(two["histogram"]), [("Both outputs for both tasks", _table(one, two))])
+    """Which outputs for what, by the figures.
 
-
-def claims(accuracy: Mapping[str, Values], top: Mapping[str, Values]) -> list[Claim]:
-    """That softmax loses nothing for exclusive classes, and that logistic outputs rank two right classes higher.
-
-    Whether both of two classes get more than one half proves nothing: with softmax it is impossible by arithmetic.
+    Whether both of two classes get more than one half is no claim: with softmax it is impossible by arithmetic.
     """
-    softmax, logistic = ([(_NAMES[head], of[head]) for of in (accuracy, top)] for head in HEADS)
-    exclusive, several = judge(
-        [
-            contrast_values(softmax[0], logistic[0], "not lower", "validation accuracy", POINTS),
-            contrast_values(logistic[1], softmax[1], "higher", "right two on top, %", POINTS),
-        ]
+    one, two = evidence.measured(EXCLUSIVE), evidence.measured(SEVERAL)
+    values = {
+        name: {head: [*by_seed.values()] for head, by_seed in of.items()}
+        for name, of in (one["figures"] | two["figures"]).items()
+    }
+    mean = {name: {head: interval(of[head]).mean for head in HEADS} for name, of in values.items()}
+    accuracy, top = ([(f"{head} outputs", values[name][head]) for head in HEADS] for name in ("accuracy", "top"))
+    claims = judge_claims(
+        {
+            "Softmax is no worse for exclusive classes": [
+                contrast_values(*accuracy, "not lower", "validation accuracy", POINTS)
+            ],
+            "Logistic outputs rank two right classes higher": [
+                contrast_values(*reversed(top), "higher", "both on top, %", POINTS)
+            ],
+        }
     )
-    return [
-        Claim("Softmax is no worse for exclusive classes", [exclusive]),
-        Claim("Logistic outputs rank two right classes higher", [several]),
+    figures = {
+        **{f"{head}_acc": f"{of:.1f} %" for head, of in mean["accuracy"].items()},
+        **{f"{head}_top": f"{of:.1f} %" for head, of in mean["top"].items()},
+        **{name: f"{mean[name]['logistic']:.1f}" for name in ("low", "high", "both")},
+        "ranks": claims[-1].verdict,
+    }
+    rows = [
+        [*text_cells(task, figure), *(mean_cell(interval(values[name][head]), digits) for head in HEADS)]
+        for task, name, figure, digits in _ROWS
     ]
-
-
-def _values(found: Measured, name: str) -> dict[str, Values]:
-    return {head: {int(seed): value for seed, value in of.items()} for head, of in found["figures"][name].items()}
-
-
-def _mean(values: Values, digits: int) -> str:
-    return f"{interval([*values.values()]).mean:.{digits}f}"
-
-
-def _table(one: Measured, two: Measured) -> Table:
-    rows: list[list[Cell]] = []
-    for task, name, figure, digits in _ROWS:
-        values = _values(one if name in one["figures"] else two, name)
-        means = [mean_cell(interval([*values[head].values()]), digits) for head in HEADS]
-        rows.append([*text_cells(task, figure), *means])
     note = f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation."
-    return Table(["task", "figure", *(_NAMES[head] for head in HEADS)], rows, note)
+    table = Table(["images of", "figure", "softmax", "logistic"], rows, note)
+    return Answer(figures, claims, plot_lesser(two["histogram"]), [("Both outputs for both tasks", table)])
 
 
 def plot_lesser(histograms: Mapping[str, list[int]]) -> Plot:
     """How probable the less probable of two right classes is."""
     with canvas(6.0, 3.0) as (figure, (axes,)):
-        for head, counts in histograms.items():
+        for i, (head, counts) in enumerate(histograms.items()):
             shares, edges = np.array(counts) / max(1, sum(counts)), np.linspace(0, 1, len(counts) + 1)
-            axes.stairs(shares, edges, fill=True, alpha=0.45, color=_COLORS[head], label=_NAMES[head])
-            axes.stairs(shares, edges, color=_COLORS[head], linewidth=1.2)
+            axes.stairs(shares, edges, fill=True, alpha=0.45, color=COLORS[1 - i], label=f"{head} outputs")
+            axes.stairs(shares, edges, color=COLORS[1 - i], linewidth=1.2)
         axes.axvline(0.5, **REFERENCE)
         axes.set_yscale("symlog", linthresh=0.01)
         axes.set_yticks([0, 0.01, 0.1, 1])
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set_ylabel("share of pairs")
-        axes.set_xlabel("probability of the less probable of two right classes")
+        axes.set(xlabel="probability of the less probable of two right classes", ylabel="share of pairs")
         legend_below(figure, axes)
         caption = "Softmax cannot give it more than one half (dashed)."
         return Plot("4_outputs", "Two classes at once", caption, *render(figure))
 
 
-SECTION = Section(
+SECTION = Section.titled(
     "4_outputs",
     "4",
-    "4. Softmax or logistic outputs?",
-    "Which outputs where an image has one of several classes, and which where several are right at once?",
     answer,
     [OTHERS],
-    [
-        Measurement(EXCLUSIVE, partial(measure, paired=False), minutes=1),
-        Measurement(SEVERAL, partial(measure, paired=True), minutes=2),
-    ],
-    [
-        "Two hidden layers of 100 units, SELU, two epochs of Nadam, trained by the exercise itself. Two classes: two "
-        "images side by side, the target of softmax one half for each. Logistic outputs are trained by binary "
-        "cross-entropy, summed over the classes.",
-    ],
+    [Measurement(EXCLUSIVE, partial(measure, paired=False), 1), Measurement(SEVERAL, partial(measure, paired=True), 2)],
 )

@@ -1,7 +1,6 @@
 """The methods of question 6, each a function network -> network, and the loop that all are fine-tuned with."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
@@ -17,9 +16,7 @@ from trainlab.data import ImageData
 N = TypeVar("N", bound=nn.Module)
 Masks = dict[str, Tensor]  # which weights stay, by layer
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # network, images, labels -> ()
-Constraint = Callable[
-    [nn.Module, float, int, int], object
-]  # network after a step, its rate and number, and of how many
+Constraint = Callable[[nn.Module, float, int, int], object]  # network after a step, its rate, number, and of how many
 LARGEST = 127
 TEMPERATURE, SOFT_SHARE = 4.0, 0.9  # of distillation; the rest of the loss is of the labels
 GROWTH = 2 / 3  # the part of the steps in which zeros are made; the rest makes up for them
@@ -71,22 +68,19 @@ def linear_layers(network: nn.Module) -> dict[str, nn.Linear]:
 def masks(network: nn.Module, share: float) -> Masks:
     """All weights but the smallest, so that ``share`` of all together do not stay.
 
-    Magnitudes are in units of the root mean square of their layer. A layer of many inputs has smaller weights than one
-    of few, and before batch normalization the size of all weights of a layer means nothing: by the plain magnitude the
-    first layer would be the first to go.
+    Magnitudes are in units of the root mean square of their layer: of many inputs, weights are smaller than of few.
     """
     weights = {name: layer.weight.detach() for name, layer in linear_layers(network).items()}
-    scores = [(weight.abs() / (weight.square().mean().sqrt() or 1)).flatten() for weight in weights.values()]
-    together = torch.cat(scores)
-    keep = torch.ones(len(together), dtype=torch.bool)
-    keep[together.argsort(stable=True)[: round(share * len(together))]] = False
-    parts = keep.split([len(score) for score in scores])
+    scores = torch.cat([(of.abs() / (of.square().mean().sqrt() or 1)).flatten() for of in weights.values()])
+    keep = torch.ones(len(scores), dtype=torch.bool)
+    keep[scores.argsort(stable=True)[: round(share * len(scores))]] = False
+    parts = keep.split([of.numel() for of in weights.values()])
     return {name: part.view_as(weight) for (name, weight), part in zip(weights.items(), parts, strict=True)}
 
 
 @torch.no_grad()
 def apply_masks(network: nn.Module, kept: Masks) -> None:
-    """Set the weights that do not stay to zero, in place."""
+    """Set the weights that do not stay to zero."""
     for name, layer in linear_layers(network).items():
         layer.weight.mul_(kept[name])
 
@@ -110,7 +104,7 @@ def gone(share: float, done: float) -> float:
 
 
 def prune_gradually(network: N, share: float, data: ImageData, plan: Plan) -> N:
-    """A copy pruned while it trains, by the schedule of TensorFlow's toolkit; what is zero has the least magnitude."""
+    """A copy pruned while it trains, by the schedule of TensorFlow's toolkit."""
     kept: Masks = {}
 
     def tighten(of: nn.Module, lr: float, step: int, steps: int) -> None:
@@ -124,9 +118,8 @@ def prune_gradually(network: N, share: float, data: ImageData, plan: Plan) -> N:
 def tune_with_l1(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     """A copy trained on under ``strength`` times the sum of the absolute weights.
 
-    A subgradient would leave weights swinging about zero. After each of Adam's steps they are moved towards zero by
-    learning rate times strength instead, as AdamW does with weight decay. That shrinks the weights that stay, too; so
-    the last third of the steps goes without, zeros held, for them to grow back (the "relaxed lasso", Meinshausen 2007).
+    Weights are moved towards zero after each step of Adam, since a subgradient would leave them swinging about zero.
+    The last third of the steps goes without, so that those not zero grow back ("relaxed lasso", Meinshausen 2007).
     """
     kept: Masks = {}
 
@@ -147,7 +140,7 @@ def factors(layer: nn.Linear, rank: int) -> nn.Sequential:
     left, sizes, right = torch.linalg.svd(layer.weight.detach(), full_matrices=False)
     roots = sizes[:rank].sqrt()
     first = nn.utils.skip_init(nn.Linear, layer.in_features, rank, bias=False)
-    second = nn.utils.skip_init(nn.Linear, rank, layer.out_features, bias=layer.bias is not None)
+    second = nn.utils.skip_init(nn.Linear, rank, layer.out_features)
     first.weight, second.weight = nn.Parameter(roots[:, None] * right[:rank]), nn.Parameter(left[:, :rank] * roots)
     second.bias = layer.bias
     return nn.Sequential(first, second)
@@ -162,14 +155,9 @@ def factorize(network: N, rank: int) -> N:
     return network
 
 
-def row_scales(weight: Tensor) -> Tensor:
-    """What 1 stands for in each row (R, 1), of 8 significant bits as bfloat16 has: the largest weight is 127 of it."""
-    return (weight.abs().amax(1, keepdim=True) / LARGEST).bfloat16().float()
-
-
 def round_weight(weight: Tensor) -> Tensor:
-    """The nearest weights that an 8-bit integer and a scale a row stand for; zero stays zero."""
-    scales = row_scales(weight)
+    """The nearest weights that an 8-bit integer and a scale a row, as bfloat16, stand for; zero stays zero."""
+    scales = (weight.abs().amax(1, keepdim=True) / LARGEST).bfloat16().float()
     return (weight / scales.where(scales > 0, 1)).round().clamp(-LARGEST, LARGEST) * scales
 
 
@@ -182,43 +170,39 @@ def quantize(network: N) -> N:
     return network
 
 
+class RecordedReLU(nn.ReLU):
+    """Keeps its last output until that is taken."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The output."""
+        self.output = super().forward(input)
+        return self.output
+
+
+def take_outputs(network: nn.Module) -> list[Tensor]:
+    """The last outputs of the hidden layers of a sparsely active network."""
+    return [vars(module).pop("output") for module in network.modules() if isinstance(module, RecordedReLU)]
+
+
 def sparsely_active(network: N, strength: float, data: ImageData, plan: Plan) -> N:
     """A copy with ReLU, trained on under ``strength`` times the mean output of a unit, summed over the layers."""
     network = deepcopy(network)
-    for name in _activation_names(network):  # ELU and its like never put out a zero
-        network.set_submodule(name, nn.ReLU())
+    for name in [name for name, _ in network.named_modules() if name.rpartition(".")[2].startswith("activation_")]:
+        network.set_submodule(name, RecordedReLU())  # ELU and its like never put out a zero
 
     def loss(of: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        with record_activations(of) as outputs:
-            errors = cross_entropy(of, images, labels)
-        return errors + strength * torch.stack([output.mean() for output in outputs]).sum()
+        errors = cross_entropy(of, images, labels)
+        return errors + strength * torch.stack([output.mean() for output in take_outputs(of)]).sum()
 
-    return fine_tune(network, data, plan, loss if strength else cross_entropy)
+    return fine_tune(network, data, plan, loss)
 
 
 @torch.inference_mode()
 def share_of_zeros(network: nn.Module, images: Tensor) -> float:
-    """Of the outputs of all hidden units to ``images``."""
-    with record_activations(network) as outputs:
-        network(images)
-    return sum(int((output == 0).sum()) for output in outputs) / sum(output.numel() for output in outputs)
-
-
-@contextmanager
-def record_activations(network: nn.Module) -> Iterator[list[Tensor]]:
-    """What the activations put out while it is entered."""
-    outputs: list[Tensor] = []
-    modules = [network.get_submodule(name) for name in _activation_names(network)]
-    hooks = [of.register_forward_hook(lambda module, given, output: outputs.append(output)) for of in modules]
-    try:
-        yield outputs
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _activation_names(network: nn.Module) -> list[str]:
-    return [name for name, _ in network.named_modules() if name.rpartition(".")[2].startswith("activation_")]
+    """Of the outputs of all hidden units of a sparsely active network to ``images``; of others 0."""
+    network(images)
+    outputs = take_outputs(network)
+    return float((torch.stack(outputs) == 0).float().mean()) if outputs else 0.0
 
 
 def distillation_loss(logits: Tensor, soft: Tensor, labels: Tensor) -> Tensor:

@@ -1,74 +1,188 @@
 """Question 6: three ways to a sparse model, and others that only make one smaller."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import inf, isnan
+from functools import partial
+from math import ceil, inf
 from typing import Any
 
-from exercise.contrast import POINTS, Claim, Contrast, contrast_values, judge
-from exercise.formatting import mean_cell, text_cells
+from torch import Tensor, nn
+
+from exercise.contrast import POINTS, Contrast, contrast_values, judge_claims
+from exercise.formatting import mean_cell, number_cell, text_cells
 from exercise.plots import marked
-from exercise.questions.sparsity import measuring as m
-from exercise.section import Answer, Section
-from exercise.store import Evidence, NotAvailable
+from exercise.questions.sparsity import methods
+from exercise.questions.sparsity.methods import Plan, fine_tune, linear_layers
+from exercise.section import Answer, Measurement, Section
+from exercise.step_costs import untrained_network
+from exercise.store import Evidence, Measured, NotAvailable
+from exercise.trainings import Sweep
+from trainlab import load_data, load_network
+from trainlab.data import ImageData
+from trainlab.inference import evaluate
 from trainlab.report import Cell, Plot, Table, canvas, legend_below, render
 from trainlab.statistics import Interval, interval
 
+START = Sweep(
+    "question_6",
+    (
+        *("model=bn", "model.standardize=true", "optim=adamw", "optim.lr=4e-3", "scheduler=one_cycle"),
+        *("data.batch_size=256", "trainer.max_epochs=8", "seed=1,2,3,4,5,6"),
+    ),
+    ("model.depth=4",),
+    minutes=3,
+)
+DENSE, INT8, ZEROED, TUNED, TUNED_INT8 = "dense", "int8", "zeroed", "tuned", "tuned, int8"
+L1, GRADUAL, LOW_RANK, ACTIVE = "L1", "gradual", "low rank", "sparse activations"
+TAUGHT, UNTAUGHT = "distilled", "student"
+AS_TRAINED, LONGER, AS_L1 = "as trained", "trained on", "as L1"
 HALF, HIGH = "50%", "90%"
-DRAWN = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL, m.LOW_RANK, m.INT8, m.TUNED_INT8, m.TAUGHT)
-SPARSE = (m.ZEROED, m.TUNED, m.L1, m.GRADUAL)
+SPARSE = (ZEROED, TUNED, L1, GRADUAL)
+DRAWN = (*SPARSE, LOW_RANK, INT8, TUNED_INT8, TAUGHT)
 TICKS, SIZES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98), (50, 100, 200, 500, 1000, 2000)
+PLAN, STUDENT_PLAN = Plan(epochs=4, batches=88, lr=2e-3), Plan(epochs=8, batches=88, lr=4e-3)
+QUICK_PLAN, QUICK_STUDENT_PLAN = Plan(epochs=2, batches=8, lr=1e-3), Plan(epochs=2, batches=8, lr=4e-3)
+Made = Iterator[tuple[str, str, nn.Module]]  # method, setting, network
 
 
 @dataclass(frozen=True)
-class Point:
-    """A method at a setting; ``seeds``: figures by seed, empty where the weights did not stay finite."""
+class Start:
+    """A trained network, on the CPU, and its data. ``quick``: each method is tried at few settings, and briefly."""
 
-    method: str
-    setting: str
-    seeds: Mapping[int, Mapping[str, float]]
+    settings: Mapping[str, Any]
+    network: nn.Module
+    data: ImageData
+    quick: bool
 
     @property
-    def name(self) -> str:
-        """Of a table."""
-        return f"{self.method} {self.setting}"
-
-    def of(self, figure: str, scale: float = 1) -> dict[int, float]:
-        """A figure by seed."""
-        return {seed: scale * figures[figure] for seed, figures in self.seeds.items() if figures}
-
-    def summary(self, figure: str, scale: float = 100) -> Interval:
-        """Its mean over the seeds, of shares in %."""
-        return interval([*self.of(figure, scale).values()])
+    def plan(self) -> Plan:
+        """Of fine-tuning, the same for all methods."""
+        return QUICK_PLAN if self.quick else PLAN
 
 
-Points = Mapping[tuple[str, str], Point]
+def dense(start: Start) -> Made:
+    """The network as it is, trained on for as long as others are fine-tuned, and in 8 bits."""
+    yield DENSE, AS_TRAINED, start.network
+    yield DENSE, LONGER, fine_tune(start.network, start.data, start.plan)
+    yield INT8, "8 bits", methods.quantize(start.network)
 
 
-def points_of(evidence: Evidence) -> Points:
-    """All that was measured, by method and setting."""
-    found = {}
-    for measurement in m.MEASUREMENTS:
-        for method, settings in evidence.measured(measurement.name).items():
-            for setting, seeds in settings.items():
-                found[method, setting] = Point(method, setting, {int(seed): of for seed, of in seeds.items()})
-    if not found:
-        raise NotAvailable("no run was completed, so there is no trained network to make sparse")
+def zeroed(start: Start) -> Made:
+    """Small weights set to zero: at once, with fine-tuning, then in 8 bits; and gradually."""
+    for share in (0.5, 0.9) if start.quick else (0.1, 0.2, 0.3, 0.5, 0.8, 0.9, 0.95, 0.98):
+        setting = f"{100 * share:g}%"
+        yield ZEROED, setting, methods.prune(start.network, share)
+        if share >= 0.5:
+            tuned = methods.prune_and_tune(start.network, share, start.data, start.plan)
+            yield TUNED, setting, tuned
+            yield TUNED_INT8, setting, methods.quantize(tuned)
+        if share in (0.9, 0.98):
+            yield GRADUAL, setting, methods.prune_gradually(start.network, share, start.data, start.plan)
+
+
+def l1(start: Start) -> Made:
+    """L1 at each strength, in units of the learning rate a step; zeroing to just as many zeros as the strongest has."""
+    for strength in (0.4,) if start.quick else (0.2, 0.4, 0.8):
+        network = methods.tune_with_l1(start.network, strength, start.data, start.plan)
+        yield L1, f"{strength:g}", network
+    share = zeros_of(network)
+    yield ZEROED, AS_L1, methods.prune(start.network, share)
+    yield TUNED, AS_L1, methods.prune_and_tune(start.network, share, start.data, start.plan)
+
+
+def smaller(start: Start) -> Made:
+    """What is smaller, or has sparse activations, and no zeros among its weights."""
+    for rank in (16,) if start.quick else (32, 16, 8):
+        yield LOW_RANK, f"{rank}", fine_tune(methods.factorize(start.network, rank), start.data, start.plan)
+    for strength in (0.03,) if start.quick else (0.0, 0.3):
+        yield ACTIVE, f"{strength:g}", methods.sparsely_active(start.network, strength, start.data, start.plan)
+    plan = QUICK_STUDENT_PLAN if start.quick else STUDENT_PLAN
+    for width in (50,) if start.quick else (50, 25):
+        student = untrained_network(start.settings, start.data.image_shape, width=width)
+        student.scaling.load_state_dict(start.network.get_submodule("scaling").state_dict())
+        yield TAUGHT, f"{width}", methods.distill(student, start.network, start.data, plan)
+        yield UNTAUGHT, f"{width}", fine_tune(student, start.data, plan)
+
+
+def figures(network: nn.Module, data: ImageData) -> Measured:
+    """Of one network; empty if its weights are not finite."""
+    if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
+        return {}
+    images, _ = next(iter(data.val_dataloader()))
+    return {
+        "zeros": zeros_of(network),
+        "weights": sum(layer.weight.numel() for layer in linear_layers(network).values()),
+        "idle": methods.share_of_zeros(network, images),
+        "bytes": sum(stored_bytes(tensor.detach()) for tensor in network.state_dict().values()),
+        "val_acc": evaluate(network, data.val_dataloader()).accuracy,
+        "test_acc": evaluate(network, data.test_dataloader()).accuracy,
+    }
+
+
+def zeros_of(network: nn.Module) -> float:
+    """Share of the weights of all layers that are zero."""
+    weights = [layer.weight for layer in linear_layers(network).values()]
+    return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
+
+
+def stored_bytes(tensor: Tensor) -> int:
+    """What a tensor takes in the smallest form that gives back the same numbers.
+
+    Its values as they are or, of a matrix where that is the same, as int8 with a bfloat16 scale a row. All of them, or
+    those that are not zero: with a bit each for where they are, or with the 16-bit column of each and 32 bits a row.
+    """
+    kept, rows = int((tensor != 0).sum()), len(tensor) if tensor.ndim == 2 else 0
+    is_int8 = rows > 0 and bool((methods.round_weight(tensor) == tensor).all())
+    value, scales = (1, 2 * rows) if is_int8 else (tensor.element_size(), 0)
+    forms = [tensor.numel() * value, ceil(tensor.numel() / 8) + kept * value]
+    if rows > 0 and tensor.shape[1] <= 2**16:
+        forms.append(4 * rows + kept * (2 + value))
+    return min(forms) + scales
+
+
+def measure_by(make: Callable[[Start], Made], evidence: Evidence) -> Measured:
+    """Method -> setting -> seed -> figures."""
+    found: Measured = {}
+    first: ImageData | None = None
+    for seed, run in evidence.group(START).runs.items():
+        data = load_data(run)
+        if first:
+            data.share(first)  # its images, which are read once
+        first = first or data
+        for method, setting, made in make(Start(run.settings, load_network(run), data, evidence.setting.quick)):
+            found.setdefault(method, {}).setdefault(setting, {})[str(seed)] = figures(made, data)
     return found
 
 
-def compare(a: Point, b: Point, direction: str) -> Contrast:
-    """Validation accuracies; nothing is claimed where the weights of a network did not stay finite."""
-    ours, theirs = ((of.name, of.of("val_acc", 100)) for of in (a, b))
-    found = contrast_values(ours, theirs, direction, "validation accuracy", POINTS)
-    if all(figures for of in (a, b) for figures in of.seeds.values()):
-        return found
-    return replace(found, low=-inf, high=inf, tested=None, note="the weights of a network did not stay finite")
+_MINUTES = {dense: 1, zeroed: 6, l1: 4, smaller: 4}
+MEASUREMENTS = tuple(Measurement(f"question_6_{of.__name__}", partial(measure_by, of), n) for of, n in _MINUTES.items())
 
 
-def strongest_l1(points: Points) -> Point:
-    """The L1 network with most zeros."""
-    return max((of for (method, _), of in points.items() if method == m.L1), key=lambda of: of.summary("zeros").mean)
+Point = Mapping[str, Mapping[str, float]]  # figures by seed, empty where the weights did not stay finite
+Points = Mapping[tuple[str, str], Point]  # by method and setting
+
+
+def values(of: Point, figure: str, scale: float = 100) -> dict[int, float]:
+    """A figure by seed, of shares in %."""
+    return {int(seed): scale * figures[figure] for seed, figures in of.items() if figures}
+
+
+def mean(of: Point, figure: str, scale: float = 100) -> Interval:
+    """Its mean over the seeds."""
+    return interval([*values(of, figure, scale).values()])
+
+
+def points_of(evidence: Evidence) -> Points:
+    """All that was measured."""
+    found = {
+        (method, setting): of
+        for measurement in MEASUREMENTS
+        for method, settings in evidence.measured(measurement.name).items()
+        for setting, of in settings.items()
+    }
+    if not found:
+        raise NotAvailable("no run was completed, so there is no trained network to make sparse")
+    return found
 
 
 def answer(evidence: Evidence) -> Answer:
@@ -77,64 +191,68 @@ def answer(evidence: Evidence) -> Answer:
     Each network is compared with one that has as many zeros, or was trained for as long.
     """
     points = points_of(evidence)
-    start, longer = points[m.DENSE, m.AS_TRAINED], points[m.DENSE, m.LONGER]
-    l1 = max((of for of in points.values() if of.method == m.L1), key=lambda of: of.summary("zeros").mean)
-    pairs = {
-        f"With fine-tuning, {HALF} zeros cost nothing": (points[m.TUNED, HALF], longer, "not lower"),
-        "L1 beats zeroing with as much fine-tuning": (l1, points[m.TUNED, m.AS_L1], "higher"),
-        "Zeroing gradually beats zeroing at once": (points[m.GRADUAL, HIGH], points[m.TUNED, HIGH], "higher"),
-        "Weights of 8 bits cost nothing": (points[m.INT8, "8 bits"], start, "not lower"),
-    }
-    tuned, l1_tuned, gradual, int8 = judged = judge([compare(*pair) for pair in pairs.values()])
+    start, longer, int8 = (DENSE, AS_TRAINED), (DENSE, LONGER), (INT8, "8 bits")
+    l1 = max((key for key in points if key[0] == L1), key=lambda key: mean(points[key], "zeros").mean)
+
+    def compare(a: tuple[str, str], b: tuple[str, str], direction: str) -> Contrast:
+        ours, theirs = ((" ".join(key), values(points[key], "val_acc")) for key in (a, b))
+        found = contrast_values(ours, theirs, direction, "validation accuracy", POINTS)
+        if all(figures for key in (a, b) for figures in points[key].values()):
+            return found
+        return replace(found, low=-inf, high=inf, tested=None, note="the weights of a network did not stay finite")
+
+    claims = judge_claims(
+        {
+            f"With fine-tuning, {HALF} zeros cost nothing": [compare((TUNED, HALF), longer, "not lower")],
+            "L1 beats zeroing with as much fine-tuning": [compare(l1, (TUNED, AS_L1), "higher")],
+            "Zeroing gradually beats zeroing at once": [compare((GRADUAL, HIGH), (TUNED, HIGH), "higher")],
+            "Weights of 8 bits cost nothing": [compare(int8, start, "not lower")],
+        }
+    )
+    tuned, l1_tuned, gradual, of_int8 = (claim.contrasts[0] for claim in claims)
     changes = {
-        **{"tuned_half": tuned, "int8": int8, "gradual": gradual},
-        "half": compare(points[m.ZEROED, HALF], start, "not lower"),
-        "tuned_high": compare(points[m.TUNED, HIGH], longer, "not lower"),
+        **{"tuned_half": tuned, "int8": of_int8, "gradual": gradual},
+        "half": compare((ZEROED, HALF), start, "not lower"),
+        "tuned_high": compare((TUNED, HIGH), longer, "not lower"),
     }
-    files = {"dense": start, "int8": points[m.INT8, "8 bits"], "half": points[m.TUNED, HALF]}
-    kilobytes = {name: of.summary("bytes", 1e-3).mean for name, of in files.items()}
+    dense_kb, int8_kb, half_kb = (mean(points[key], "bytes", 1e-3).mean for key in (start, int8, (TUNED, HALF)))
     figures: dict[str, Any] = {
         **{name: f"{of.mean:+z.1f}" for name, of in changes.items()},
-        **{f"{name}_kb": f"{size:,.0f}" for name, size in kilobytes.items()},
-        "int8_times": f"{kilobytes['dense'] / kilobytes['int8']:.1f}",
-        "l1_zeros": f"{l1.summary('zeros').mean:.0f} %",
-        "l1": compare(l1, points[m.ZEROED, m.AS_L1], "higher"),
-        "l1_tuned": l1_tuned,
-        "gradual_verdict": gradual.verdict,
+        **{"dense_kb": f"{dense_kb:,.0f}", "half_kb": f"{half_kb:,.0f}", "int8_times": f"{dense_kb / int8_kb:.1f}"},
+        **{"l1_zeros": f"{mean(points[l1], 'zeros').mean:.0f} %", "l1_tuned": l1_tuned},
+        **{"l1": compare(l1, (ZEROED, AS_L1), "higher"), "gradual_verdict": gradual.verdict},
+        **{"steps": PLAN.epochs * PLAN.batches, "student_steps": STUDENT_PLAN.epochs * STUDENT_PLAN.batches},
     }
-    claims = [Claim(statement, [contrast]) for statement, contrast in zip(pairs, judged, strict=True)]
-    return Answer(figures, claims, plot(points, start), [("All networks", table(points))])
-
-
-def table(points: Points) -> Table:
-    """All methods at all settings."""
-    weights = points[m.DENSE, m.AS_TRAINED].summary("weights", 1).mean
-    rows: list[list[Cell]] = []
-    for of in points.values():
-        zeros, size, own = of.summary("zeros"), of.summary("bytes", 1e-3), of.summary("weights", 1).mean
-        setting = of.setting if own == weights else f"{of.setting}: {own:,.0f}"
-        idle = f" (outputs {of.summary('idle').mean:.0f})" if of.method == m.ACTIVE else ""
-        cells = [(f"{zeros.mean:.1f}{idle}", zeros.mean), (f"{size.mean:,.0f}", size.mean)]
-        val, test = of.summary("val_acc"), of.summary("test_acc").mean
-        rows.append([*text_cells(of.method, setting), *cells, mean_cell(val), (f"{test:.1f}", test)])
-    headings = ["method", "setting", "zeros %", "kB", "validation %", "test % †"]
+    weights = mean(points[start], "weights", 1).mean
     note = f"{weights:,.0f} weights or as given; rank, width, or strength of a penalty."
-    return Table(headings, rows, note)
+    headings = ["method", "setting", "zeros %", "kB", "validation %", "test % †"]
+    table = Table(headings, [_row(*key, of, weights) for key, of in points.items()], note)
+    return Answer(figures, claims, plot(points), [("All networks", table)])
 
 
-def plot(points: Points, start: Point) -> Plot:
+def _row(method: str, setting: str, of: Point, weights: float) -> list[Cell]:
+    own, zeros = mean(of, "weights", 1).mean, mean(of, "zeros").mean
+    setting += "" if own == weights else f": {own:,.0f}"
+    idle = f" (outputs {mean(of, 'idle').mean:.0f})" if method == ACTIVE else ""
+    size, test = number_cell(mean(of, "bytes", 1e-3).mean, 0), number_cell(mean(of, "test_acc").mean)
+    return [*text_cells(method, setting), (f"{zeros:.1f}{idle}", zeros), size, mean_cell(mean(of, "val_acc")), test]
+
+
+def plot(points: Points) -> Plot:
     """Validation accuracy against share of zeros and against bytes."""
     with canvas(7.4, 3.2, 2, scale_a_row=True) as (figure, (by_zeros, by_bytes)):
-        for i, method in enumerate(DRAWN):
-            mine = sorted((of for of in points.values() if of.method == method and of.of("zeros")), key=_by_bytes)
-            scores = [of.summary("val_acc") for of in mine]
-            left = [max(1 - of.summary("zeros", 1).mean, 1e-4) for of in mine]
-            spread, style = [0.0 if isnan(of.half_width) else of.half_width for of in scores], marked(i)
-            for axes, x in ((by_zeros, left), (by_bytes, [_by_bytes(of) / 1000 for of in mine])):
-                if axes is by_bytes or method in SPARSE:
-                    axes.errorbar(x, [of.mean for of in scores], yerr=spread, label=method, capsize=3, **style)
+        for i, name in enumerate(DRAWN):
+            mine = [of for (method, _), of in points.items() if method == name and values(of, "zeros")]
+            mine.sort(key=lambda of: mean(of, "bytes").mean)
+            scores = [mean(of, "val_acc") for of in mine]
+            left = [max(1 - mean(of, "zeros", 1).mean, 1e-4) for of in mine]
+            for axes, x in ((by_zeros, left), (by_bytes, [mean(of, "bytes", 1e-3).mean for of in mine])):
+                if axes is by_bytes or name in SPARSE:
+                    y, spread = [of.mean for of in scores], [of.half_width for of in scores]
+                    axes.errorbar(x, y, yerr=spread, label=name, capsize=3, **marked(i))
         for axes in (by_zeros, by_bytes):
-            axes.axhline(start.summary("val_acc").mean, color="#7F7F7F", linewidth=1.2, label="dense", zorder=1)
+            dense_acc = mean(points[DENSE, AS_TRAINED], "val_acc").mean
+            axes.axhline(dense_acc, color="#7F7F7F", linewidth=1.2, label="dense", zorder=1)
             axes.set_xscale("log")
             axes.invert_xaxis()
             axes.minorticks_off()
@@ -143,26 +261,7 @@ def plot(points: Points, start: Point) -> Plot:
         by_zeros.set(ylabel="validation accuracy, %", xlabel="share of zeros", ylim=(0, None))
         by_bytes.set_xlabel("kB")
         legend_below(figure, by_bytes)
-        caption = "Grey: dense network."
-        return Plot("6_trade_off", "Sparser and smaller to the right", caption, *render(figure))
+        return Plot("6_trade_off", "Sparser and smaller to the right", "Grey: dense network.", *render(figure))
 
 
-def _by_bytes(of: Point) -> float:
-    return of.summary("bytes", 1).mean
-
-
-SECTION = Section(
-    "6",
-    "6",
-    "6. Sparse models",
-    "Three ways to a sparse model: how many weights can be zero before accuracy is lost?",
-    answer,
-    [m.START],
-    m.MEASUREMENTS,
-    (
-        f"All start from one trained network a seed and train for {m.PLAN.epochs * m.PLAN.batches} steps of Adam, the "
-        f"dense one, too; students start anew, with {m.STUDENT_PLAN.epochs * m.STUDENT_PLAN.batches}. L1 is compared "
-        "with zeroing just as many weights. Magnitudes are in units of their layer's root mean square; gradual zeroing "
-        "has the schedule of TensorFlow's toolkit. kB: each tensor in the smallest of several forms.",
-    ),
-)
+SECTION = Section.titled("6", "6", answer, [START], MEASUREMENTS)
