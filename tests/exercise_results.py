@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from exercise.questions.tuning import sections as tuning
+from exercise.questions import tuning
 from exercise.trainings import Setting, Sweep
 from trainlab.report.decision import Rules
 from trainlab.report.decisions import content_of

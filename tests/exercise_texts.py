@@ -1,19 +1,15 @@
 """The texts of an answer, as the page has them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
-from markupsafe import Markup, escape
+from markupsafe import escape
 
-from exercise.section import Answer, Section
-from exercise.texts import Texts, render_texts
+from exercise.section import BLOCKS, Answer, Section, Texts, render_texts
 
 
 def text_of(section: Section, answer: Answer) -> str:
     """All of what a reader sees of an answer before its evidence; a figure that the template lacks is an error."""
-    texts = render_texts(section.key, {**answer.figures, "claims": answer.claims, "verdict": answer.verdict})
-    return "\n".join(" ".join(block.split()) for block in (texts.line, texts.answer, texts.why, texts.surprise))
+    texts = render_texts(section.key, answer)
+    return "\n".join(" ".join(texts[name].split()) for name in ("line", "answer", "why", "surprise"))
 
 
 def verdicts(answer: Answer) -> list[str]:
@@ -23,9 +19,10 @@ def verdicts(answer: Answer) -> list[str]:
 
 @pytest.fixture
 def made_up_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of sections that are made up and have no template: the figure `text` everywhere."""
+    """Of sections that are made up and have no template: the figure `text` everywhere, and titles by their keys."""
 
-    def render(key: str, figures: Mapping[str, Any]) -> Texts:
-        return Texts(*[escape(figures["text"])] * 3, Markup(""))
+    def render(key: str, answer: Answer) -> Texts:
+        return dict.fromkeys(BLOCKS, escape(answer.figures["text"])) | dict.fromkeys(("surprise", "notes"), escape(""))
 
     monkeypatch.setattr("exercise.section.render_texts", render)
+    monkeypatch.setattr("exercise.section.render_heading", lambda key, block: f"The {block} of {key}")

@@ -14,7 +14,7 @@ __all__ = ["Contrast", "judge"]  # besides what is here
 Verdict = Literal["confirmed", "contradicted", "undecided"]  # of a contrast and of a claim
 # Differences that matter, fixed before the runs. ABOUT: "about N times" is within this factor of N.
 POINTS, RATIO, ABOUT = 1.0, 1.1, 1.5
-METRICS = {"val_acc": "validation accuracy", "test_acc": "test accuracy †", "val_loss": "validation loss"}
+METRICS = {"val_acc": "accuracy", "test_acc": "accuracy †", "val_loss": "validation loss"}
 Named = tuple[str, Mapping[int, float] | Sequence[float]]  # what is compared, and its values by seed or round
 
 
@@ -31,11 +31,12 @@ def contrast_groups(
     named = (a.label, b.label, METRICS.get(metric, metric), direction, margin)
     empty = Contrast(*named, note=note, closed=closed, unit=unit, digits=digits)
     if metric == "val_acc" and (decision := decision_between(a, b)):
-        sign = scale * (1 if _is_of(a, decision) else -1)
+        is_first = not {folder.resolve() for folder in a.folders}.isdisjoint(decision.first.folders.values())
+        sign = scale if is_first else -scale
         low, high = sorted((sign * decision.found.low, sign * decision.found.high))
         return empty.decided(sign * decision.found.mean, low, high, decision.found.n, decision.foreseen)
     ours, theirs = ({seed: scale * value for seed, value in of.of("metrics", metric).items()} for of in (a, b))
-    return empty.over(ours, theirs, any_number=_chooses_seeds(a) and _chooses_seeds(b))
+    return empty.over(ours, theirs, any_number=_choose_seeds(a, b))
 
 
 def contrast_values(
@@ -65,7 +66,7 @@ def contrast_epochs(a: Group, b: Group, direction: str, step: Contrast | None = 
     note = note if found else "there is no loss below that of guessing which runs of both reach"
     named = (a.label, b.label, f"{'time' if step else 'epochs'} to as low a loss", direction, RATIO)
     empty = Contrast(*named, is_ratio=True, note=note, closed=closed)
-    return empty.over(found, dict.fromkeys(found, 1.0), any_number=_chooses_seeds(a) and _chooses_seeds(b))
+    return empty.over(found, dict.fromkeys(found, 1.0), any_number=_choose_seeds(a, b))
 
 
 def decision_between(a: Group, b: Group) -> Decision | None:
@@ -77,18 +78,12 @@ def decision_between(a: Group, b: Group) -> Decision | None:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement as it is usually made, and what decides it.
-
-    Attributes:
-        contrasts: all have to be confirmed; one that is contradicted contradicts it.
-        holds: of what is counted instead; None where that is open.
-        figures: that were counted.
-    """
+    """A statement as it is usually made, and what decides it."""
 
     statement: str
-    contrasts: Sequence[Contrast] = ()
-    holds: bool | None = None
-    figures: str = ""
+    contrasts: Sequence[Contrast] = ()  # all have to be confirmed; one that is contradicted contradicts it
+    holds: bool | None = None  # of what is counted instead; None where that is open
+    figures: str = ""  # that were counted
 
     @classmethod
     def counted(cls, statement: str, holds: bool | None, figures: str) -> "Claim":
@@ -98,9 +93,8 @@ class Claim:
     @property
     def verdict(self) -> Verdict:
         """Whether it is confirmed."""
-        if not self.contrasts:
-            return "undecided" if self.holds is None else "confirmed" if self.holds else "contradicted"
-        return combine([one.verdict for one in self.contrasts])
+        counted: dict[bool | None, Verdict] = {True: "confirmed", False: "contradicted", None: "undecided"}
+        return combine([one.verdict for one in self.contrasts]) if self.contrasts else counted[self.holds]
 
     @property
     def why_undecided(self) -> str:
@@ -122,14 +116,17 @@ def judge_claims(compared: Mapping[str, Sequence[Contrast]]) -> list[Claim]:
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """Confirmed if all are, contradicted if one is."""
-    if not verdicts or "contradicted" in verdicts:
-        return "contradicted" if verdicts else "undecided"
-    return "undecided" if "undecided" in verdicts else "confirmed"
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "confirmed" if {*verdicts} == {"confirmed"} else "undecided"
 
 
 def _reservations(a: Group, b: Group, worse_is_higher: bool) -> tuple[str, tuple[bool, bool]]:
     """Why less is claimed than the values show, and whether the interval may have a lower and an upper bound."""
-    lost = [(of, _lost_by(of) & other.runs.keys()) for of, other in ((a, b), (b, a))]
+    lost = [
+        (of, {run.seed for run in of.others if run.status in ENDED} & other.runs.keys())
+        for of, other in ((a, b), (b, a))
+    ]
     at_an_end = [of.label for of in (a, b) if is_at_an_end(of)]
     low, high = (not at_an_end and not seeds for _, seeds in (lost[::-1] if worse_is_higher else lost))
     notes = [f"{of.label} lost seeds that the other has" for of, seeds in lost if seeds]
@@ -137,16 +134,6 @@ def _reservations(a: Group, b: Group, worse_is_higher: bool) -> tuple[str, tuple
     return "; ".join(notes), (low, high)
 
 
-def _is_of(group: Group, decision: Decision) -> bool:
-    """Whether the first of a decision is this group."""
-    return not {folder.resolve() for folder in group.folders}.isdisjoint(decision.first.folders.values())
-
-
-def _chooses_seeds(group: Group) -> bool:
-    """Whether the number of seeds of its sweep depends on the results."""
-    return bool(group.folders) and read_decisions(group.folders[0].parent) is not None
-
-
-def _lost_by(group: Group) -> set[int]:
-    """Seeds that ended without completing."""
-    return {run.seed for run in group.others if run.status in ENDED}
+def _choose_seeds(*groups: Group) -> bool:
+    """Whether the numbers of seeds of their sweeps depend on the results."""
+    return all(of.folders and read_decisions(of.folders[0].parent) for of in groups)

@@ -39,12 +39,6 @@ def format_rate(lr: float) -> str:
     return f"{lr:.2g}".replace("e-0", "e-")
 
 
-def format_initializer(setting: str) -> str:
-    """ "LeCun normal" for `lecun_normal`."""
-    rule, _, shape = setting.partition("_")
-    return f"{ {'he': 'He', 'lecun': 'LeCun', 'glorot': 'Glorot', 'torch': 'PyTorch'}[rule] } {shape}"
-
-
 def accuracy_cells(group: Group) -> list[Cell]:
     """Of a table: validation accuracy and test accuracy in %: "50.1 ± 0.4"."""
     found = [group.summary("metrics", name) for name in ("val_acc", "test_acc")]

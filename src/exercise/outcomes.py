@@ -5,6 +5,8 @@ from math import log, nan
 
 from trainlab.report import Group, compare_convergence
 
+NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network cannot lose more
+
 
 def rate_of(group: Group) -> float:
     """The learning rate that was found, or given."""

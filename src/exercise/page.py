@@ -13,32 +13,13 @@ from typing import Any
 from exercise.contrast import ABOUT, POINTS, RATIO, Contrast
 from exercise.formatting import text_cells
 from exercise.programs import shown
-from exercise.section import Answers, Section, sweeps_of
+from exercise.section import Answers, Section, pages
 from exercise.store import Evidence
-from exercise.texts import pages
-from exercise.trainings import sweep_command
-from trainlab.report import Table, summarize_provenance
+from exercise.trainings import Sweep, sweep_command
+from trainlab.report import Run, Table, summarize_provenance
 from trainlab.runs import write_atomically
 
-TITLE = "Twenty layers, measured"
-_LEAD = (
-    "The exercises of chapter 11 of Aurélien Géron's Hands-On Machine Learning, answered by training: a dense network "
-    "of 20 hidden layers of 100 units on CIFAR-10, with several seeds wherever chance has a part. At the right: "
-    "whether what is usually claimed is confirmed, all of it."
-)
-_READING = (
-    "± is half of a 95 % interval over the seeds. A claim is confirmed or contradicted only if the intervals of all "
-    f"comparisons of its question together allow it; what matters was fixed beforehand: {POINTS:g} point of accuracy, "
-    f"{100 * (RATIO - 1):.0f} % of a time or number of epochs; “about N times” means within a factor of {ABOUT:g} "
-    "of N. Choices are made on validation images; figures marked † are of the test set, which takes no part "
-    "in any. A learning curve is the mean over the seeds, in a band from the lowest to the highest; dotted: training."
-)
-_QUICK = (
-    "This is the quick version: two seeds, two short epochs of a small embedded data set. It shows what comes out, and "
-    "none of its figures mean anything."
-)
-PARTS = {"8": "Question 8", "mistakes": "Mistakes", "variants": "More networks", "cnn": "More networks"}
-PARTS |= {"best": "More networks"}
+PARTS = {"8": "Question 8", "mistakes": "Mistakes"} | dict.fromkeys(("variants", "cnn", "best"), "More networks")
 
 
 def write_page(
@@ -46,47 +27,53 @@ def write_page(
 ) -> Path:
     """Write the page of what is there of ``sections``; its path.
 
-    Args:
-        sections: in their order.
-        evidence: what is there.
-        seconds: that each sweep and measurement took.
-        answers: given before, so that they need not be made again.
+    ``seconds`` are what each sweep and measurement took; ``answers`` given before need not be made again.
     """
-    known, commands = answers or Answers(), commands_of(sections, evidence, seconds)
-    runs = [run for sweep in sweeps_of(sections) for run in evidence.runs(sweep)]
+    known, first, runs = answers or Answers(), dict[str, str](), list[Run]()
+    entries = []
+    for section in sections:
+        own = [sweep for sweep in section.sweeps if sweep.name not in first]
+        others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
+        first |= {sweep.name: section.key for sweep in own}
+        runs += [run for sweep in own for run in evidence.runs(sweep)]
+        took = sum(seconds.get(of.name, 0.0) for of in (*own, *section.measurements)) if own else 0.0
+        notes = [f"Trained with {', '.join(others)}."] if others else []
+        notes += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if took else []
+        entries.append(
+            _entry(section, known, evidence) | {"commands": _commands(own, evidence), "shared": " ".join(notes)}
+        )
     written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     # Their commands are shown with each section.
     ran_on = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
-    entries = [_entry(section, known, evidence) | of for section, of in zip(sections, commands, strict=True)]
-    text = (
-        pages()
-        .get_template("exercise.html.j2")
-        .render(
-            title=TITLE,
-            lead=_LEAD,
-            reading=_READING,
-            quick=_QUICK if evidence.setting.quick else "",
-            parts=[(heading, [*of]) for heading, of in groupby(entries, lambda entry: entry["part"])],
-            provenance=[("written", [written]), ("runs", [str(len(runs))]), *ran_on],
-        )
-    )
+    quick, folder = ["--quick"] * evidence.setting.quick, evidence.folder.name
+    name = [] if folder == ("exercise_quick" if quick else "exercise") else ["--name", folder]
+    figures: dict[str, Any] = {
+        "title": "Twenty layers, measured",
+        "margins": {"points": POINTS, "ratio": RATIO, "about": ABOUT},
+        "quick": evidence.setting.quick,
+        "command": shlex.join([*shown("exercise"), "8", *quick, *name, *evidence.setting.overrides]),
+        "parts": [(heading, [*of]) for heading, of in groupby(entries, lambda entry: entry["part"])],
+        "provenance": [("written", [written]), ("runs", [str(len(runs))]), *ran_on],
+    }
     path = evidence.folder / "exercise.html"
-    write_atomically(path, text.encode())
+    write_atomically(path, pages().get_template("exercise.html.j2").render(figures).encode())
     return path
+
+
+def _commands(sweeps: Sequence[Sweep], evidence: Evidence) -> list[str]:
+    """What trains them; nothing in the quick version."""
+    setting, name = evidence.setting, evidence.folder.name
+    words = [[*shown("train"), *sweep_command(sweep, setting, name)] for sweep in sweeps]
+    return [] if setting.quick else [*map(shlex.join, words)]
 
 
 def _entry(section: Section, known: Answers, evidence: Evidence) -> dict[str, Any]:
     """What the template shows of a section."""
-    found = known.of(section, evidence)
-    answer, texts = (None, None) if isinstance(found, str) else found
-    contrasts = answer.contrasts if answer else []
+    answer, texts, missing = known.of(section, evidence)
     return {
-        "section": section,
-        "part": PARTS.get(section.part, "Questions 1 to 7"),
-        "answer": answer,
-        "texts": texts,
-        "missing": found if isinstance(found, str) else "",
-        "contrasts": contrasts_table(contrasts) if contrasts else None,
+        **{"section": section, "part": PARTS.get(section.part, "Questions 1 to 7")},
+        **{"answer": answer, "texts": texts, "missing": missing},
+        "contrasts": contrasts_table(answer.contrasts) if answer and answer.contrasts else None,
         "tables": [(name, compact(table)) for name, table in answer.tables] if answer else [],
     }
 
@@ -109,26 +96,4 @@ def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
     ]
     notes = [one.note for one in contrasts if one.note and math.isfinite(one.mean)]
     note = f"{'; '.join(dict.fromkeys(notes))}." if notes else ""
-    return compact(Table(["compared", "by", "95 % interval", "n", "verdict"], rows, note, is_sorted=False))
-
-
-def commands_of(sections: Sequence[Section], evidence: Evidence, seconds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """What repeats each section: its part, and those of its sweeps that no section before has; and what it took."""
-    setting, folder = evidence.setting, evidence.folder.name
-    quick = ["--quick"] if setting.quick else []
-    name = [] if folder == ("exercise_quick" if quick else "exercise") else ["--name", folder]
-    parts, first, found = set[str](), dict[str, str](), []
-    for section in sections:
-        commands = [[*shown("exercise"), section.part, *quick, *name, *setting.overrides]] * (section.part not in parts)
-        own = [sweep for sweep in section.sweeps if sweep.name not in first]
-        if not setting.quick:
-            commands += [[*shown("train"), *sweep_command(sweep, setting, folder)] for sweep in own]
-        others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
-        parts.add(section.part)
-        first |= {sweep.name: section.key for sweep in own}
-        names = [sweep.name for sweep in own] + [measurement.name for measurement in section.measurements]
-        took = sum(seconds.get(of, 0.0) for of in names)
-        notes = [f"Trained with {', '.join(others)}."] if others else []
-        notes += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if own and took else []
-        found.append({"commands": [shlex.join(words) for words in commands], "shared": " ".join(notes)})
-    return found
+    return compact(Table(["compared", "by", "difference", "n", "verdict"], rows, note, is_sorted=False))

@@ -17,7 +17,8 @@ REFERENCE: Mapping[str, Any] = {"color": "#888888", "linewidth": 1, "linestyle":
 def plot_curves(groups: Sequence[Group], metric: str, prefix: str, see: str = "") -> Plot:
     """Learning curves by epoch, named ``prefix`` and their own name; ``see`` is added to the caption."""
     plot = plot_learning_curves(groups, f"val_{metric}", "epochs")
-    return replace(plot, name=f"{prefix}_{plot.name}", caption=" ".join(filter(None, (plot.caption, see))))
+    title = f"Validation {'accuracy' if metric == 'acc' else metric} by epoch"
+    return replace(plot, name=f"{prefix}_{plot.name}", title=title, caption=f"{plot.caption} {see}".strip())
 
 
 def draw_by_layer(axes: Axes, values: Sequence[float] | Values, **style: Any) -> None:

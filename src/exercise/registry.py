@@ -9,13 +9,14 @@ from exercise.questions import (
     dropout,
     mistakes,
     momentum,
+    selection,
     self_normalizing,
     symmetry,
+    tuning,
     variants,
 )
 from exercise.questions.activations import comparison, outputs
 from exercise.questions.sparsity import sections as sparsity
-from exercise.questions.tuning import sections as tuning
 from exercise.section import Section
 
 SECTIONS: tuple[Section, ...] = (
@@ -32,6 +33,7 @@ SECTIONS: tuple[Section, ...] = (
     convolutions.SECTION,
     best.SECTION,
     *mistakes.SECTIONS,
+    selection.SECTION,
 )
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 

@@ -16,35 +16,24 @@ AUTO, DECIDES = "seed=auto", ("sweep.margin", "sweep.max_seeds", "sweep.baseline
 
 @dataclass(frozen=True)
 class Sweep:
-    """Trainings that `trainlab train -m` makes.
+    """Trainings that `trainlab train -m` makes."""
 
-    Attributes:
-        name: of the folder in that of the exercise; sections with the same sweep share it.
-        overrides: of all its runs, `key=value`.
-        quick: what takes their place, key by key, or is added, in the quick version.
-        minutes: that it takes on two cores.
-    """
-
-    name: str
+    name: str  # of the folder in that of the exercise; sections with the same sweep share it
     overrides: tuple[str, ...]
-    quick: tuple[str, ...] = ()
-    minutes: float = 0.0
+    quick: tuple[str, ...] = ()  # what takes their place, key by key, or is added, in the quick version
+    minutes: float = 0.0  # on two cores
 
 
 @dataclass(frozen=True)
 class Setting:
     """How the exercise is run.
 
-    Attributes:
-        quick: on a small data set, to see what comes out; none of its figures mean anything.
-        overrides: of every training, from the command line: where the images are, say.
-
     Raises:
         ValueError: a key is given twice, or names the folder of a sweep, or other images than the quick version's.
     """
 
-    quick: bool = False
-    overrides: tuple[str, ...] = ()
+    quick: bool = False  # on a small data set, to see what comes out; none of its figures mean anything
+    overrides: tuple[str, ...] = ()  # of every training, from the command line: where the images are, say
 
     def __post_init__(self) -> None:
         expand_sweep(self.overrides)
@@ -76,15 +65,10 @@ def overrides_of(sweep: Sweep, setting: Setting) -> list[str]:
     return [override for key, override in found.items() if key not in left_out]
 
 
-def adds_seeds(sweep: Sweep, setting: Setting) -> bool:
-    """Whether a sweep adds seeds until its groups are compared."""
-    return AUTO in overrides_of(sweep, setting)
-
-
-def max_seeds(sweep: Sweep, setting: Setting) -> int:
-    """How many seeds such a sweep has at most."""
+def max_seeds(sweep: Sweep, setting: Setting) -> int | None:
+    """Of a sweep that adds seeds until its groups are compared, how many it has at most; None of another."""
     found = [word for word in overrides_of(sweep, setting) if word.startswith("sweep.max_seeds=")]
-    return int(found[0].partition("=")[2])
+    return int(found[0].partition("=")[2]) if found else None
 
 
 def sweep_command(sweep: Sweep, setting: Setting, name: str) -> list[str]:

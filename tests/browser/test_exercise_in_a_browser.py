@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exercise.page import write_page
-from exercise.questions.tuning import sections as tuning
+from exercise.questions import tuning
 from exercise.registry import SECTIONS
 from exercise.store import Evidence
 from exercise_results import MC, THREE_SEEDS, leave_part

@@ -8,7 +8,7 @@ import pytest
 
 from exercise import command_line
 from exercise.registry import SECTIONS
-from exercise.runner import Cancelled, Exercise
+from exercise.runner import Exercise
 
 SOURCE = Path(command_line.__file__).parents[1]
 
@@ -45,7 +45,7 @@ def test_mistakes_end_in_one_line(
 @pytest.mark.parametrize(
     ("raised", "status"),
     [
-        (Cancelled(3), 3),
+        (SystemExit(3), 3),
         (KeyboardInterrupt(), 130),
         (ValueError("not all have an answer"), "error: not all have an answer"),
     ],

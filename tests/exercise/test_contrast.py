@@ -49,7 +49,7 @@ def test_groups_are_compared_in_points_seed_by_seed(tmp_path: Path):
     found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
     interval = stats.ttest_rel(A, B).confidence_interval()
     assert (found.low, found.high) == pytest.approx((100 * interval.low, 100 * interval.high)) == found.alone
-    assert found.seeds == 3 and found.verdict == "confirmed" and found.metric == "validation accuracy"
+    assert found.seeds == 3 and found.verdict == "confirmed" and found.metric == "accuracy"
     assert found.amount == f"+3.1 ({100 * interval.low:.1f} to {100 * interval.high:.1f}) points"
     assert found.size == "3.1 points"
 

@@ -8,7 +8,7 @@ import pytest
 
 from exercise.contrast import Claim, contrast_values, judge
 from exercise.page import contrasts_table, write_page
-from exercise.questions.tuning import sections as tuning
+from exercise.questions import tuning
 from exercise.section import Answer, Section
 from exercise.store import Evidence
 from exercise.trainings import Setting, Sweep
@@ -35,12 +35,12 @@ def test_results_give_the_known_page(leave: Leave, tmp_path: Path):
     assert "ELU reaches 50.1 ± 0.2 % at a rate of 0.0001" in html.unescape(text).replace("\xa0", " ")
     first, second = text_of(text, "8b"), text_of(text, "8c")
     assert "confirmed Weight decay and larger batches make it better" in first
-    assert "ELU, decay, ELU validation accuracy +1.0 (0.9…1.2) 3 confirmed" in first
+    assert "ELU, decay, ELU accuracy +1.0 (0.9…1.2) 3 confirmed" in first
     assert second.count("confirmed") == 6  # three claims, and in the table of their comparisons
     # What is not there says so, in its place and at the top.
     assert text.count("No answer yet: ") == 4 == text.count('<span class="faint">no answer yet</span>')
     # What repeats it, each command once, and what it took.
-    assert f"trainlab exercise 8 --name {tmp_path.name} seed=1,2,3 data.root=/images" in first
+    assert f"trainlab exercise 8 --name {tmp_path.name} seed=1,2,3 data.root=/images" in text
     assert text.count("trainlab train -m experiment=exercise/plain_elu_he,exercise/part_8c_bn") == 1
     assert "21 minutes" in first and "Trained with 8b" in second
     # Offline: nothing is fetched from anywhere.
@@ -59,7 +59,7 @@ def test_every_claim_has_its_verdict_and_the_section_that_of_all(tmp_path: Path)
     claims = [Claim.counted("<b>One</b> holds", True, "3 of 3"), Claim.counted("The other", None, "")]
 
     def made_up(key: str, claims: list[Claim]) -> Section:
-        return Section(key, "1", "A title", "What?", lambda _: Answer({"text": "1 < 2."}, claims), [SWEEP])
+        return Section(key, "1", lambda _: Answer({"text": "1 < 2."}, claims), [SWEEP])
 
     text = write_page([made_up("a", claims), made_up("b", claims[:1])], Evidence(tmp_path, Setting()), {}).read_text()
     assert "1 &lt; 2." in text and "&lt;b&gt;One&lt;/b&gt; holds" in text

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import cases, first
 from exercise import runner
-from exercise.runner import Cancelled, Exercise, SweepProcess
+from exercise.runner import Exercise, SweepProcess
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, NotAvailable
 from exercise.trainings import Setting, Sweep
@@ -63,7 +63,7 @@ def section(*measurements: Measurement) -> Section:
         group = evidence.group(SWEEP, optim__lr=1e-4)
         return Answer({"text": f"{len(group.runs)} runs {[evidence.measured(m.name) for m in measurements]}"})
 
-    return Section("q", "1", "A question", "What?", answer, [SWEEP], measurements)
+    return Section("q", "1", answer, [SWEEP], measurements)
 
 
 pytestmark = pytest.mark.usefixtures("made_up_texts")
@@ -112,9 +112,9 @@ def test_a_sweep_that_adds_seeds_has_ended_once_nothing_is_open(tmp_path: Path):
     folder, setting = tmp_path / "auto", Setting()
     assert Evidence(tmp_path, setting).count_missing(sweep) == 2  # groups, of which nothing has begun
     leave_decisions(folder, {"a": with_spread(0.505, 7, 3.0), "b": with_spread(0.5, 7, -3.0)})
-    assert Evidence(tmp_path, setting).count_missing(sweep) == 2 and not Evidence(tmp_path, setting).is_done(sweep)
+    assert Evidence(tmp_path, setting).count_missing(sweep) == 2
     at_most = replace(sweep, overrides=(*sweep.overrides[:-1], "sweep.max_seeds=7"))
-    assert Evidence(tmp_path, setting).count_missing(at_most) == 0 and Evidence(tmp_path, setting).is_done(at_most)
+    assert Evidence(tmp_path, setting).count_missing(at_most) == 0
     leave_decisions(tmp_path / "clear" / "auto", {"a": with_spread(0.55, 7), "b": with_spread(0.5, 7, -1.0)})
     assert Evidence(tmp_path / "clear", setting).count_missing(sweep) == 0
     quick = Evidence(tmp_path / "clear", Setting(quick=True))
@@ -122,15 +122,14 @@ def test_a_sweep_that_adds_seeds_has_ended_once_nothing_is_open(tmp_path: Path):
 
 
 def test_a_run_that_diverged_is_part_of_the_answer(tmp_path: Path):
-    exercise(tmp_path, [section()], {1: "completed", 2: "diverged"}, status=1).run()
-    assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == []
+    assert "1 runs" in exercise(tmp_path, [section()], {1: "completed", 2: "diverged"}, status=1).run().read_text()
 
 
 def test_a_run_that_failed_leaves_its_sections_without_an_answer_and_the_others_with_theirs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    other = Section("o", "1", "Another", "What?", lambda evidence: Answer({"text": "There it is."}))
-    with pytest.raises(ValueError, match=r"the others are in .*html\n  A question: .*: 1 run failed \(no room\)$"):
+    other = Section("o", "1", lambda evidence: Answer({"text": "There it is."}))
+    with pytest.raises(ValueError, match=r"the others are in .*html\n  The title of q: .*: 1 run failed \(no room\)$"):
         exercise(tmp_path, [section(), other], {1: "completed", 2: "failed"}, status=1).run()
     assert "sweep: 1 run failed (no room); the same command tries again" in caplog.text
     page = (tmp_path / "outputs" / "study" / "exercise.html").read_text()
@@ -142,23 +141,22 @@ def test_a_run_that_failed_leaves_its_sections_without_an_answer_and_the_others_
 def test_a_sweep_that_does_not_finish_ends_the_exercise(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int, runs: dict[int, str]
 ):
-    with pytest.raises(Cancelled) as ended:
+    with pytest.raises(SystemExit) as ended:
         exercise(tmp_path, [section()], runs, status).run()
     assert ended.value.code == (status or 1)
     recorded = [how for how in runs.values() if how != "running"]
     assert f"sweep: {2 - len(recorded)} runs have not ended" in caplog.text
-    assert Evidence(tmp_path / "outputs" / "study", Setting()).under_way() == ["sweep"]
 
 
 def test_a_sweep_of_which_all_runs_fail_ends_the_exercise(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    with pytest.raises(Cancelled) as ended:
+    with pytest.raises(SystemExit) as ended:
         exercise(tmp_path, [section()], {1: "failed", 2: "failed"}, status=1).run()
     assert ended.value.code == 1
     assert "sweep: 2 runs failed (no room)" in caplog.text
 
 
 def test_a_sweep_that_ends_otherwise_ends_the_exercise_whatever_it_left(tmp_path: Path):
-    with pytest.raises(Cancelled) as ended:
+    with pytest.raises(SystemExit) as ended:
         exercise(tmp_path, [section()], status=3).run()
     assert ended.value.code == 3
 
@@ -170,7 +168,7 @@ def test_a_measurement_that_lacks_something_is_left_for_later(tmp_path: Path, ca
     with pytest.raises(ValueError, match="one is not measured"):
         exercise(tmp_path, [section(Measurement("one", take))]).run()
     assert "not measured: one: no checkpoint" in caplog.text
-    assert not Evidence(tmp_path / "outputs" / "study", Setting()).is_measured("one")
+    assert not Evidence(tmp_path / "outputs" / "study", Setting()).measured_of("one")
 
 
 @pytest.mark.slow
@@ -184,7 +182,7 @@ def test_a_measurement_is_taken_again_when_its_runs_have_changed(tmp_path: Path)
     def anew(evidence: Evidence) -> Answer:
         return Answer({"text": str(evidence.measured("one"))})
 
-    sections = [Section("q", "1", "A question", "What?", anew, [SWEEP], [Measurement("one", take)])]
+    sections = [Section("q", "1", anew, [SWEEP], [Measurement("one", take)])]
     exercise(tmp_path, sections).run()
     leave_run(tmp_path / "outputs" / "study" / "sweep" / "3", [1.0], [0.5], seed=3)
     exercise(tmp_path, sections).run()
@@ -210,9 +208,9 @@ def test_a_fault_in_a_measurement_or_an_answer_takes_no_other_with_it(tmp_path: 
     def fault(evidence: Evidence) -> Measured:
         raise RuntimeError("no such layer")
 
-    wrong = Section("w", "1", "Wrong", "What?", lambda evidence: Answer({"text": 1 / 0}), [SWEEP])
+    wrong = Section("w", "1", lambda evidence: Answer({"text": 1 / 0}), [SWEEP])
     sections = [section(Measurement("one", fault), Measurement("two", lambda evidence: {"two": 2})), wrong]
-    with pytest.raises(ValueError, match="A question: one is not measured\n  Wrong: it could not be made"):
+    with pytest.raises(ValueError, match="The title of q: one is not measured\n  The title of w: it could not be made"):
         exercise(tmp_path, sections).run()
     assert "no such layer" in caplog.text
     evidence = Evidence(tmp_path / "outputs" / "study", Setting())
@@ -246,13 +244,13 @@ def test_ctrl_c_ends_sweeps_and_exercise_with_130(tmp_path: Path, quick: bool):
     )
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from exercise.runner import Cancelled, Exercise\n"
+        "from exercise.runner import Exercise\n"
         "from exercise.section import Section\n"
         "from exercise.trainings import Setting, Sweep\n"
-        "section = Section('q', '1', 'A', 'B', None, [Sweep('s', ()), Sweep('t', ())])\n"
+        "section = Section('q', '1', None, [Sweep('s', ()), Sweep('t', ())])\n"
         f"folder, script = Path({str(tmp_path / 'outputs' / 'x')!r}), Path({str(script)!r})\n"
         f"one = Exercise([section], [], folder, Setting({quick}), [sys.executable, str(script)])\n"
-        "try:\n    one.run()\nexcept Cancelled as ended:\n    sys.exit(ended.code)\n"
+        "one.run()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
@@ -275,23 +273,22 @@ def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: bool
 ):
     caplog.set_level("INFO")
-    at_once = []
-    start = Exercise._start
+    at_once, running = [], []
+    start, end = Exercise._start, Exercise._end
 
     def started(self: Exercise, sweep: Sweep) -> SweepProcess:
-        at_once.append(Evidence(self.folder, self.setting).under_way())
+        at_once.append([*running])
+        running.append(sweep.name)
         return start(self, sweep)
 
+    def ended(self: Exercise, one: SweepProcess) -> None:
+        running.remove(one.sweep.name)
+        end(self, one)
+
     monkeypatch.setattr(Exercise, "_start", started)
+    monkeypatch.setattr(Exercise, "_end", ended)
     sections = [
-        Section(
-            f"q{i}",
-            "1",
-            f"{i}",
-            "What?",
-            lambda _: Answer({"text": "It is."}),
-            [Sweep(f"sweep_{i}", ("seed=1,2",))],
-        )
+        Section(f"q{i}", "1", lambda _: Answer({"text": "It is."}), [Sweep(f"sweep_{i}", ("seed=1,2",))])
         for i in range(3)
     ]
     one = exercise(tmp_path, sections, quick=quick)
@@ -301,7 +298,6 @@ def test_quick_sweeps_run_two_at_a_time_and_what_they_say_stays_apart(
     assert quick is (
         {f"sweep_{i}:\nof sweep_{i}" for i in range(3)} <= {record.getMessage() for record in caplog.records}
     )
-    assert Evidence(one.folder, one.setting).under_way() == []
     assert json.loads((one.folder / "seconds.json").read_text()).keys() == {"sweep_0", "sweep_1", "sweep_2"}
 
 
@@ -316,11 +312,9 @@ def test_a_quick_sweep_that_does_not_finish_ends_the_concurrent_one(tmp_path: Pa
         f"pathlib.Path({str(tmp_path / 'there')!r}).touch()\n"
         "time.sleep(60)\n"
     )
-    sections = [Section(name, "1", name, "What?", None, [Sweep(name, ())]) for name in ("good", "bad")]
+    sections = [Section(name, "1", None, [Sweep(name, ())]) for name in ("good", "bad")]
     one = Exercise(sections, [], tmp_path / "outputs" / "study", Setting(quick=True), [sys.executable, str(script)])
-    with pytest.raises(Cancelled) as ended:
+    with pytest.raises(SystemExit) as ended:
         one.run()
     assert ended.value.code == 2
-    evidence = Evidence(one.folder, one.setting)
-    assert set(evidence.under_way()) == {"good", "bad"}  # both are gone on with
     assert json.loads((one.folder / "seconds.json").read_text()).keys() == {"good", "bad"}

@@ -1,12 +1,5 @@
-from exercise.formatting import format_initializer, format_list, format_percent, format_rate, mean_cell
-from trainlab.models.initializers import INITIALIZERS
+from exercise.formatting import format_list, format_percent, format_rate, mean_cell
 from trainlab.statistics import interval
-
-
-def test_initializers_by_the_names_of_their_authors():
-    assert {format_initializer(name) for name in INITIALIZERS if name.endswith("_normal")} == {
-        *("He normal", "LeCun normal", "Glorot normal", "PyTorch normal")
-    }
 
 
 def test_figures_with_their_interval():

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from exercise.questions import mistakes
-from exercise.questions.mistakes import networks, spikes
 from exercise.section import Answer, Section
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
@@ -17,6 +16,7 @@ from trainlab.models import MLP, image_network
 
 Leave = Callable[..., Path]
 SEEDS = range(1, 7)
+RAW_INPUTS, LEARNING_RATE, ALPHA_DROPOUT, HALF_DROPPED = mistakes.SECTIONS
 ASIDE = (0.0, 0.004, -0.003, 0.002, -0.002, 0.001)
 HEADER = "epochs,step,layer,mean,std,dead,gradient_norm\n"
 CALM, ONE, TWO = [1.0] * 14, [1.0] * 12 + [3.0, 1.0], [1.0] * 11 + [1.5, 1.0, 5.0]
@@ -60,9 +60,9 @@ def test_raw_inputs(leave: Leave, evidence: Evidence, wrong: float, verdict: str
                 f"0,0,{layer},0,{std},0,1\n" for layer, std in (("linear_1", first), ("linear_2", 1.03), ("output", 9))
             ]
             (folder / "layer_statistics.csv").write_text(HEADER + "".join(rows))
-    for experiment in networks.LABELS.keys() - {"plain_selu", "mistake_selu_raw_inputs"}:
+    for experiment in mistakes.LABELS.keys() - {"plain_selu", "mistake_selu_raw_inputs"}:
         leave_network(leave, experiment, 0.4, lost=2)
-    found, said = answered(networks.RAW_INPUTS, evidence)
+    found, said = answered(RAW_INPUTS, evidence)
     assert [cell[0] for cell in found.tables[0][1].rows[4]] == [
         "SELU with alpha dropout 0.1 (2 lost)",
         *["0.0001", "40.0 ± 0.3", "40.0"],
@@ -80,7 +80,7 @@ def test_half_of_everything_dropped(leave: Leave, evidence: Evidence, half: floa
     accuracies = {"plain_selu": 0.45, "selu_alpha_dropout_every_layer": 0.2, "mistake_half_dropped_everywhere": half}
     for turn, (experiment, accuracy) in enumerate(accuracies.items()):
         leave_network(leave, experiment, accuracy, turn)
-    found, said = answered(networks.HALF_DROPPED, evidence)
+    found, said = answered(HALF_DROPPED, evidence)
     assert verdicts(found) == ["confirmed"]
     assert text in said
     assert "one in 1,048,576 does" in said and "leaves one path in 8, and the network at 20.0 %" in said
@@ -89,7 +89,7 @@ def test_half_of_everything_dropped(leave: Leave, evidence: Evidence, half: floa
 def keep_layers(evidence: Evidence) -> None:
     by_seed = {"1": [0.0, 0.3], "2": [0.0, 0.5]}
     evidence.keep(
-        networks.LAYERS, {f"{name}, dropout {side}": by_seed for name in ("SELU", "ELU") for side in ("off", "on")}
+        mistakes.LAYERS, {f"{name}, dropout {side}": by_seed for name in ("SELU", "ELU") for side in ("off", "on")}
     )
 
 
@@ -110,7 +110,7 @@ def test_alpha_dropout_under_elu(leave: Leave, evidence: Evidence, selu, elu, lo
     leave_network(leave, "selu_alpha_dropout_every_layer", selu, turn=2)
     leave_network(leave, "mistake_alpha_dropout_under_elu", elu, turn=4, lost=lost)
     keep_layers(evidence)
-    found, said = answered(networks.ALPHA_DROPOUT, evidence)
+    found, said = answered(ALPHA_DROPOUT, evidence)
     assert (verdicts(found), found.contrasts[0].note) == ([verdict], note)
     assert "ELU has a deviation of 0.40 with dropout, 0.40 without" in said
     assert [row[0][0] for row in found.tables[0][1].rows] == [
@@ -130,23 +130,23 @@ def test_layer_statistics_with_and_without_dropout(activation: str, initializer:
         network = image_network(MLP, (3, 8, 8), 1, **given, **dropout)
     network.scaling.set_statistics(torch.full((3, 8, 8), 127.5), torch.full((3, 8, 8), 73.9))
     images = torch.randint(256, (200, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found = networks.off_and_on(network, images)
+    found = mistakes.off_and_on(network, images)
     moved = [abs(on - off) for off, on in zip(found["off"], found["on"], strict=True)]
     assert found["off"] != found["on"] and (max(moved) < 0.05) is kept
 
 
 def test_a_spike_begins_above_the_mark_and_ends_below_it():
     means = [1.0] * 10 + [1.09, 1.3, 2.0, 1.11, 1.1] + [1.0] * 3 + [1.5]
-    assert spikes.find_spikes(means) == [range(11, 14), range(18, 19)]
-    assert spikes.find_spikes([1.0] * 12 + [float("nan")]) == [range(12, 13)]
-    assert spikes.find_spikes([3 - 0.1 * i for i in range(20)]) == []
-    assert spikes.find_spikes([1 + 0.01 * i for i in range(50)]) == []
-    assert spikes.find_spikes([9.0, 1.0]) == []  # too short to tell
+    assert mistakes.find_spikes(means) == [range(11, 14), range(18, 19)]
+    assert mistakes.find_spikes([1.0] * 12 + [float("nan")]) == [range(12, 13)]
+    assert mistakes.find_spikes([3 - 0.1 * i for i in range(20)]) == []
+    assert mistakes.find_spikes([1 + 0.01 * i for i in range(50)]) == []
+    assert mistakes.find_spikes([9.0, 1.0]) == []  # too short to tell
 
 
 def leave_losses(folders: Sequence[Path], means: Sequence[Sequence[float]]) -> None:
     for folder, of in zip(folders, means, strict=True):
-        losses = [mean for mean in of for _ in range(spikes.BLOCK)]
+        losses = [mean for mean in of for _ in range(mistakes.BLOCK)]
         losses += [99.0]  # less than a block, which is dropped
         (folder / "step_losses.csv").write_text("step,loss\n" + "".join(f"{i},{v}\n" for i, v in enumerate(losses)))
 
@@ -163,7 +163,7 @@ def leave_losses(folders: Sequence[Path], means: Sequence[Sequence[float]]) -> N
 def test_spikes_at_a_high_rate(leave: Leave, evidence: Evidence, losses, accuracy: float, wanted: list[str], text: str):
     leave_losses(leave_network(leave, "plain_elu_he", 0.40), [CALM] * 6)
     leave_losses(leave_network(leave, "mistake_learning_rate", accuracy, turn=1), losses)
-    found, said = answered(spikes.SECTION, evidence)
+    found, said = answered(LEARNING_RATE, evidence)
     assert verdicts(found) == wanted
     assert text in said
 
@@ -172,9 +172,4 @@ def test_there_is_no_answer_where_all_runs_diverged(leave: Leave, evidence: Evid
     leave_network(leave, "plain_elu_he", 0.40)
     leave_network(leave, "mistake_learning_rate", 0.1, lost=6)
     with pytest.raises(NotAvailable, match="ELU at 1e-3: no run was completed"):
-        spikes.SECTION.answer(evidence)
-
-
-def test_all_have_keys_of_their_own():
-    assert len({section.key for section in mistakes.SECTIONS}) == len(mistakes.SECTIONS) == 5
-    assert {section.part for section in mistakes.SECTIONS} == {"mistakes"}
+        LEARNING_RATE.answer(evidence)

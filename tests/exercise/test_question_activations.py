@@ -9,8 +9,8 @@ import yaml
 
 from exercise.questions.activations import comparison
 from exercise.questions.activations.comparison import LOWER, OTHERS, SECTION, UPPER, answer, groups_by_activation
+from exercise.section import TEMPLATES
 from exercise.store import Evidence, NotAvailable
-from exercise.texts import TEMPLATES
 from exercise.trainings import Setting, overrides_of
 from exercise_texts import text_of, verdicts
 from trainlab.config.resolvers import PROJECT

@@ -45,7 +45,7 @@ def test_without_a_run_there_is_no_answer():
 
 
 def test_it_is_measured_of_the_seeds_that_every_sweep_has(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    figures = {name: {side: {"value": 0.5} for side in mc_dropout.SIDES} for name in ("accuracy", "nll")}
+    figures = {name: {side: {"value": 0.5} for side in mc_dropout.NAMES} for name in ("accuracy", "nll")}
     monkeypatch.setattr(mc_dropout, "evaluate_checkpoint", lambda path, mc_samples: {"metrics": figures})
     found = mc_dropout.measure_mc_dropout([SimpleNamespace(seed=seed, folder=tmp_path) for seed in range(9, 0, -1)])
     assert [*found["accuracy"]["mc_dropout"]] == ["1", "2", "3", "4", "5", "6"]

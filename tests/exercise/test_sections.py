@@ -6,7 +6,6 @@ from exercise.trainings import (
     QUICK,
     Setting,
     Sweep,
-    adds_seeds,
     count_seeds,
     max_seeds,
     overrides_of,
@@ -35,9 +34,9 @@ def test_with_seeds_given_there_is_nothing_to_decide():
     auto = ("seed=auto", "sweep.margin=1.0", "sweep.max_seeds=30", "sweep.baseline=bn")
     sweep = Sweep("auto", ("model=bn,selu", *auto))
     assert overrides_of(sweep, Setting()) == ["model=bn,selu", *auto]
-    assert adds_seeds(sweep, Setting()) and max_seeds(sweep, Setting()) == 30
+    assert max_seeds(sweep, Setting()) == 30
     assert overrides_of(sweep, Setting(overrides=("seed=1,2,3",))) == ["model=bn,selu", "seed=1,2,3"]
-    assert count_seeds(sweep, Setting(quick=True)) == 2 and not adds_seeds(sweep, Setting(quick=True))
+    assert count_seeds(sweep, Setting(quick=True)) == 2 and max_seeds(sweep, Setting(quick=True)) is None
     with pytest.raises(ValueError, match="seed=auto is set where the exercise needs it"):
         Setting(overrides=("seed=auto",))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from exercise.questions.mistakes import selection
+from exercise.questions import selection
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
 from exercise_texts import text_of, verdicts

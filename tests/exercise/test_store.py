@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from exercise.store import Evidence, NotAvailable, diverged_runs
+from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting, Sweep
 
 SWEEP = Sweep("rates", ("optim.lr=1e-4,1e-3", "seed=1,2"))
@@ -24,8 +24,8 @@ def test_a_group_is_there_once_all_its_seeds_have_ended(leave: Callable[..., Pat
         evidence().group(SWEEP, optim__lr=1e-3)
     leave("rates/d", [1.0], [0.4], seed=2, lr=1e-4, status="diverged")
     group = evidence().group(SWEEP, optim__lr=1e-4)
-    assert list(group.runs) == [1] and [run.seed for run in diverged_runs(group)] == [2]
-    with pytest.raises(NotAvailable, match="seeds have ended"):
+    assert list(group.runs) == [1] and [run.seed for run in group.others] == [2]
+    with pytest.raises(NotAvailable, match="rates is not through"):
         evidence().ended_groups(SWEEP)
 
 
@@ -41,9 +41,9 @@ def test_settings_that_several_groups_have_are_a_mistake(leave: Callable[..., Pa
 def test_measurements_are_stored_and_loaded(evidence: Callable[[], Evidence]):
     with pytest.raises(NotAvailable, match="sparsity is not measured"):
         evidence().measured("sparsity")
-    assert not evidence().is_measured("sparsity")
-    evidence().keep("sparsity", {"zeros": [0.5, 0.9]})
-    assert evidence().is_measured("sparsity")
+    assert evidence().measured_of("sparsity") is None
+    evidence().keep("sparsity", {"zeros": [0.5, 0.9]}, "these runs")
+    assert evidence().is_measured("sparsity", "these runs") and not evidence().is_measured("sparsity", "others")
     assert evidence().measured("sparsity") == {"zeros": [0.5, 0.9]}
 
 
@@ -62,34 +62,25 @@ def test_no_answer_is_made_of_a_group_with_a_run_that_failed(
     assert len(evidence().group(SWEEP, optim__lr=1e-3).runs) == 2  # the other group says what it says
 
 
-def test_a_state_is_never_newer_than_what_was_read(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
+def test_what_ran_changes_with_each_run_and_how_it_ended(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
+    leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3, status="running")
+    begun = evidence().what_ran([SWEEP])
     leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3)
-    before = evidence().state([SWEEP], [])
     one = evidence()
-    assert len(one.runs(SWEEP)) == 1
+    ended = one.what_ran([SWEEP])
     leave("rates/2", [1.0], [0.4], seed=2, lr=1e-3)
-    assert one.state([SWEEP], []) == before != evidence().state([SWEEP], [])
-
-
-def test_other_sweeps_change_no_state(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
-    leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3)
-    before = evidence().state([SWEEP], ["size"])
-    evidence().set_under_way("other", True)
-    assert evidence().state([SWEEP], ["size"]) == before
-    evidence().set_under_way("rates", True)
-    assert evidence().state([SWEEP], ["size"]) != before
+    assert one.what_ran([SWEEP]) == ended  # of what was read
+    assert len({begun, ended, evidence().what_ran([SWEEP])}) == 3
 
 
 def test_a_sweep_that_is_not_through_has_no_groups_to_choose_from(
     leave: Callable[..., Path], evidence: Callable[[], Evidence]
 ):
     for seed in (1, 2):
-        leave(f"rates/{seed}", [1.0], [0.4], seed=seed, lr=1e-3)
-    evidence().set_under_way("rates", True)
+        leave(f"rates/a{seed}", [1.0], [0.4], seed=seed, lr=1e-3)
     with pytest.raises(NotAvailable, match="rates is not through"):
         evidence().ended_groups(SWEEP)
     assert len(evidence().group(SWEEP, optim__lr=1e-3).runs) == 2  # a group that has ended can be shown
-    evidence().set_under_way("other", True)
-    evidence().set_under_way("rates", False)
-    assert evidence().under_way() == ["other"]
-    assert len(evidence().ended_groups(SWEEP)) == 1
+    for seed in (1, 2):
+        leave(f"rates/b{seed}", [1.0], [0.4], seed=seed, lr=1e-4)
+    assert len(evidence().ended_groups(SWEEP)) == 2

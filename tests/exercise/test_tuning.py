@@ -10,8 +10,7 @@ from omegaconf import DictConfig
 
 from conftest import first
 from exercise.contrast import Contrast
-from exercise.questions import variants
-from exercise.questions.tuning import sections as tuning
+from exercise.questions import tuning, variants
 from exercise.section import Answer
 from exercise.store import Evidence, NotAvailable
 from exercise.trainings import Setting
@@ -227,7 +226,7 @@ def test_1cycle_differs_in_optimizer_schedule_and_length_alone():
     assert "optim.weight_decay" not in found
 
 
-@pytest.mark.parametrize("experiment", variants.VARIANTS)
-def test_a_variant_is_trained_as_its_part(experiment: str):
-    part = tuning.PARTS[variants.VARIANTS[experiment].part].experiment
-    assert {key.partition(".")[0] for key in differing(part, f"variant_{experiment}")} == {"model"}
+@pytest.mark.parametrize("key", variants.VARIANTS)
+def test_a_variant_is_trained_as_its_part(key: str):
+    network, part, *_ = variants.VARIANTS[key]
+    assert {key.partition(".")[0] for key in differing(tuning.PARTS[part].experiment, network.experiment)} == {"model"}

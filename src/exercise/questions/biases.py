@@ -96,4 +96,4 @@ def _plot(contrasts: Sequence[Contrast], by_layer: Measured) -> Plot:
         return Plot("2_biases", "What the start of the biases changes", caption, *render(figure))
 
 
-SECTION = Section.titled("2", "2", answer, [SWEEP], [Measurement(AT_THE_END, measure)])
+SECTION = Section("2", "2", answer, [SWEEP], [Measurement(AT_THE_END, measure)])

@@ -69,4 +69,4 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(figures, claims, plot_curves([*groups.values()], "acc", "cnn"), tables)
 
 
-SECTION = Section.titled("cnn", "cnn", answer, [SWEEP], [Measurement(MC, measure_mc, 7)])
+SECTION = Section("cnn", "cnn", answer, [SWEEP], [Measurement(MC, measure_mc, 7)])

@@ -159,7 +159,7 @@ def plot(ratios: Mapping[str, Contrast]) -> Plot:
         return Plot("7_costs", "What dropout costs", "After the last hidden layer, or every one.", *render(figure))
 
 
-SECTION = Section.titled(
+SECTION = Section(
     "7",
     "7",
     answer,

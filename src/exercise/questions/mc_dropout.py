@@ -1,9 +1,9 @@
 """MC dropout of trained networks, without retraining: what it is measured by, and whether it is better."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from math import nan
 
-from exercise.contrast import POINTS, Claim, contrast_values, judge
+from exercise.contrast import POINTS, contrast_values, judge_claims
 from exercise.section import Answer
 from exercise.store import Measured, NotAvailable
 from trainlab.inference import evaluate_checkpoint
@@ -12,9 +12,7 @@ from trainlab.statistics import interval
 
 SAMPLES = 100
 SEEDS = 6  # the first ones, which a sweep begins with whatever they result in
-SIDES = ("deterministic", "mc_dropout")
-NAMES = ("dropout off", "MC dropout")
-DIGITS = (2, 2, 3, 3)  # of the columns of the table
+NAMES = {"deterministic": "dropout off", "mc_dropout": "MC dropout"}
 
 
 def measure_mc_dropout(runs: Collection[Run], samples: int = SAMPLES) -> Measured:
@@ -23,7 +21,7 @@ def measure_mc_dropout(runs: Collection[Run], samples: int = SAMPLES) -> Measure
     for run in sorted(runs, key=lambda run: run.seed)[:SEEDS]:
         figures = evaluate_checkpoint(run.folder / "checkpoints" / "best.ckpt", mc_samples=samples)
         for metric, factor in (("accuracy", 100), ("nll", 1)):
-            for side in SIDES:
+            for side in NAMES:
                 value = figures["metrics"][metric][side]["value"] * factor
                 found.setdefault(metric, {}).setdefault(side, {})[str(run.seed)] = value
     return found
@@ -33,47 +31,37 @@ def answer_of(found: Measured, key: str = "8e_mc", samples: int = SAMPLES) -> An
     """Whether MC dropout is better; ``key`` names the picture."""
     if not found:
         raise NotAvailable("no run with dropout was completed")
-    accuracy, loss = ([_by_seed(found[name][side]) for side in SIDES] for name in ("accuracy", "nll"))
-    off, on = NAMES
-    more, less = judge(
-        [
-            contrast_values((on, accuracy[1]), (off, accuracy[0]), "higher", "test accuracy †", POINTS, digits=2),
-            contrast_values((on, loss[1]), (off, loss[0]), "lower", "test log-likelihood, negative †", 0, "nats", 3),
-        ]
+    accuracy, loss = (
+        [(NAMES[side], {int(seed): value for seed, value in found[metric][side].items()}) for side in NAMES]
+        for metric in ("accuracy", "nll")
     )
-    means = {f"loss_{side}": interval([*of.values()]).mean for side, of in zip(("off", "on"), loss, strict=True)}
-    claims = [
-        Claim("Predictions with MC dropout are more accurate", [more]),
-        Claim("Their probabilities are better: a lower negative log-likelihood", [less]),
+    more = contrast_values(accuracy[1], accuracy[0], "higher", "accuracy †", POINTS, digits=2)
+    less = contrast_values(loss[1], loss[0], "lower", "negative log-likelihood †", 0, "nats", 3)
+    claims = judge_claims(
+        {
+            "Predictions with MC dropout are more accurate": [more],
+            "Their probabilities are better: a lower negative log-likelihood": [less],
+        }
+    )
+    more, less = (claim.contrasts[0] for claim in claims)
+    off, on = ([*of.values()] for _, of in loss)
+    figures = {"accuracy": more, "loss": less, "loss_off": interval(off).mean, "loss_on": interval(on).mean}
+    columns = [(of, digits) for side, digits in ((accuracy, 2), (loss, 3)) for _, of in side]
+    rows: list[list[Cell]] = [
+        [(str(seed), seed), *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in columns)] for seed in loss[0][1]
     ]
-    figures = {"accuracy": more, "loss": less, **means, "samples": samples}
-    table = seeds_table(*accuracy, *loss)
-    return Answer(figures, claims, plot_losses(key, *loss), [("Each seed, dropout off and left on", table)])
+    means = [(interval([*of.values()]).mean, digits) for of, digits in columns]
+    rows.append([("mean", nan), *((f"{mean:.{digits}f}", mean) for mean, digits in means)])
+    table = Table(["seed", "off, % †", "on, % †", "off, nats †", "on, nats †"], rows)
+    return Answer(
+        figures | {"samples": samples}, claims, plot_losses(key, off, on), [("Each seed, dropout off and on", table)]
+    )
 
 
-def _by_seed(values: Mapping[str, float]) -> dict[int, float]:
-    return {int(seed): value for seed, value in values.items()}
-
-
-def plot_losses(key: str, off: Mapping[int, float], on: Mapping[int, float]) -> Plot:
+def plot_losses(key: str, off: Sequence[float], on: Sequence[float]) -> Plot:
     """The negative log-likelihood of each seed, dropout off and left on, joined by a line."""
     with canvas(4.8, 3.2) as (figure, (axes,)):
-        for seed in off:
-            axes.plot((0, 1), (off[seed], on[seed]), "o-", color=COLORS[0], linewidth=1, markersize=5)
-        axes.set_xticks((0, 1), NAMES)
-        axes.set_xlim(-0.4, 1.4)
-        axes.set_ylabel("negative log-likelihood †, nats")
-        return Plot(
-            f"{key}_loss", "Each seed, dropout off and left on", "Lower: better probabilities.", *render(figure)
-        )
-
-
-def seeds_table(*columns: Mapping[int, float]) -> Table:
-    """One row per seed and one of means: accuracy without and with dropout left on, then negative log-likelihood."""
-    rows: list[list[Cell]] = [
-        [(str(seed), seed), *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in zip(columns, DIGITS, strict=True))]
-        for seed in columns[0]
-    ]
-    means = [interval([*of.values()]).mean for of in columns]
-    rows.append([("mean", nan), *((f"{mean:.{d}f}", mean) for mean, d in zip(means, DIGITS, strict=True))])
-    return Table(["seed", "accuracy % †", "MC dropout % †", "nll, nats †", "MC dropout, nats †"], rows)
+        axes.plot((0, 1), (off, on), "o-", color=COLORS[0], linewidth=1, markersize=5)
+        axes.set(xlim=(-0.4, 1.4), ylabel="negative log-likelihood †, nats")
+        axes.set_xticks((0, 1), [*NAMES.values()])
+        return Plot(f"{key}_loss", "Each seed, dropout off and on", "Lower: better probabilities.", *render(figure))

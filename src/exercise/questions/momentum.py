@@ -145,4 +145,4 @@ def plot(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Plot:
         return Plot("5_momentum", "With hardly any friction", "Dashed: the minimum; guessing.", *render(figure))
 
 
-SECTION = Section.titled("5", "5", answer, [ALL], [Measurement(BOWL, descend)])
+SECTION = Section("5", "5", answer, [ALL], [Measurement(BOWL, descend)])

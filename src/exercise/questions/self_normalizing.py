@@ -135,4 +135,4 @@ def _plot(alike: Mapping[str, Group]) -> Plot:
         return Plot("3_means", "Mean and deviation of the activations", caption, *render(figure))
 
 
-SECTION = Section.titled("3", "3", answer, [SWEEP])
+SECTION = Section("3", "3", answer, [SWEEP])

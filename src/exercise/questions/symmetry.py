@@ -96,4 +96,4 @@ def _plot(groups: Iterable[Group]) -> Plot:
         return Plot("1_symmetry", "Distinct units of each layer", caption, *render(figure))
 
 
-SECTION = Section.titled("1", "1", answer, [SWEEP])
+SECTION = Section("1", "1", answer, [SWEEP])

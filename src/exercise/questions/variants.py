@@ -1,19 +1,17 @@
 """Networks of other worked solutions, each compared with the part of question 8 that it varies."""
 
-from dataclasses import dataclass
-
-from exercise.contrast import Claim, contrast_groups, contrast_ratio, judge
-from exercise.formatting import accuracy_cells, format_rate, format_val_acc, text_cells, with_label
-from exercise.outcomes import format_best_epochs, guessing_accuracy, rate_of
+from exercise.contrast import contrast_groups, contrast_ratio, judge_claims
+from exercise.formatting import format_val_acc
+from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy
 from exercise.plots import plot_curves
-from exercise.questions.tuning import sections as tuning
+from exercise.questions import tuning
+from exercise.questions.tuning import Part
 from exercise.section import Answer, Measurement, Section
-from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured
 from exercise.trainings import Sweep, experiments
-from trainlab.report import Group, Table, format_epoch_seconds
+from trainlab.report import Group, Table
 
-STEPS, ROUNDS = "variants_steps", 40
+STEPS = "variants_steps"
 SWISH = Sweep("variant_swish", (experiments("variant_swish"), "lr_search=grid", "seed=1,2,3,4,5,6"), minutes=8)
 OTHERS = Sweep(
     "variants",
@@ -25,35 +23,19 @@ OTHERS = Sweep(
 )
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A network of another solution.
-
-    Attributes:
-        sweep: that trains it.
-        name: short, for texts and figures.
-        part: of question 8 that it is compared with.
-        direction: of its accuracy, if the claim holds that is usually made of it.
-    """
-
-    sweep: Sweep
-    name: str
-    part: str
-    direction: str
-    claim: str
-
-
+# Each network, the part of question 8 that it varies, and what is claimed: the direction of its accuracy, and how.
 VARIANTS = {
-    "swish": Variant(SWISH, "Swish", "8b", "higher", "Swish does better than ELU in a deep network"),
-    "bn_input": Variant(
-        *(OTHERS, "batch norm, input too", "8c", "higher"),
+    "swish": (Part(SWISH, "variant_swish", "Swish"), "8b", "higher", "Swish does better than ELU in a deep network"),
+    "bn_input": (
+        *(Part(OTHERS, "variant_bn_input", "batch norm, input too"), "8c", "higher"),
         "Normalizing the input, too, makes batch normalization better",
     ),
-    "elu_alpha_dropout": Variant(
-        *(OTHERS, "ELU, alpha dropout 0.5", "8b", "lower"), "Alpha dropout of 0.5 after every ELU layer costs accuracy"
+    "elu_alpha_dropout": (
+        *(Part(OTHERS, "variant_elu_alpha_dropout", "ELU, alpha dropout 0.5"), "8b", "lower"),
+        "Alpha dropout of 0.5 after every ELU layer costs accuracy",
     ),
-    "bn_elu_alpha_dropout": Variant(
-        *(OTHERS, "batch norm, alpha dropout 0.2", "8c", "lower"),
+    "bn_elu_alpha_dropout": (
+        *(Part(OTHERS, "variant_bn_elu_alpha_dropout", "batch norm, alpha dropout 0.2"), "8c", "lower"),
         "Alpha dropout of 0.2 after every layer costs accuracy under batch normalization",
     ),
 }
@@ -63,25 +45,25 @@ Pairs = dict[str, tuple[Group, Group]]
 def pairs_of(evidence: Evidence) -> Pairs:
     """The runs of each variant, and of the part that it varies."""
     return {
-        key: (
-            with_label(evidence.experiment(of.sweep, f"variant_{key}"), of.name),
-            tuning.group_of(evidence, of.part),
-        )
-        for key, of in VARIANTS.items()
+        key: (tuning.runs_of_part(evidence, network), tuning.group_of(evidence, part))
+        for key, (network, part, *_) in VARIANTS.items()
     }
 
 
 def answer(evidence: Evidence) -> Answer:
     """Whether each variant is better or worse than the part that it varies."""
     pairs = pairs_of(evidence)
-    contrasts = judge([contrast_groups(*pairs[key], of.direction) for key, of in VARIANTS.items()])
-    found = dict(zip(VARIANTS, contrasts, strict=True))
+    claims = judge_claims(
+        {statement: [contrast_groups(*pairs[key], direction)] for key, (*_, direction, statement) in VARIANTS.items()}
+    )
+    found = {key: claim.contrasts[0] for key, claim in zip(VARIANTS, claims, strict=True)}
     groups = {group.label: group for pair in pairs.values() for group in pair[::-1] if group.runs}
     figures = {f"{key}_val": format_val_acc(new) for key, (new, _) in pairs.items()}
-    guessing = f"{100 * guessing_accuracy(pairs['swish'][0]):.0f} %"
+    lost, guess = pairs["elu_alpha_dropout"][0], guessing_accuracy(pairs["swish"][0])
+    is_guessing = lost.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guess
     return Answer(
-        {**found, **figures, "guessing": guessing},
-        [Claim(of.claim, [found[key]]) for key, of in VARIANTS.items()],
+        {**found, **figures, "guessing": f"{100 * guess:.0f} %", "is_guessing": is_guessing},
+        claims,
         plot_curves([*groups.values()], "acc", "variants"),
         [("Each network", variants_table(pairs, evidence.measured(STEPS)))],
     )
@@ -91,30 +73,20 @@ def variants_table(pairs: Pairs, steps: Measured) -> Table:
     """One row per variant: its results, and what a step takes over one of what it is compared with."""
     rows = []
     for key, (new, old) in pairs.items():
-        ours, theirs = ((of.label, steps.get(name, [])) for of, name in ((new, key), (old, VARIANTS[key].part)))
+        ours, theirs = ((of.label, steps.get(name, [])) for of, name in ((new, key), (old, VARIANTS[key][1])))
         step = contrast_ratio(ours, theirs, "higher", "time of a step", counted="round")
-        cells = [(format_rate(rate_of(new)), rate_of(new)), *accuracy_cells(new), *text_cells(format_best_epochs(new))]
-        seconds = (format_epoch_seconds(new), new.summary("time", "epoch_s").mean)
-        rows.append([*text_cells(new.label, old.label), *cells, seconds, (step.amount, step.mean)])
-    headings = ["network", "compared with", "rate", "validation %", "test % †", "best epochs", "s an epoch"]
-    return Table([*headings, "time of a step"], rows)
+        rows.append([*tuning.cells_of(new), (step.amount, step.mean)])
+    return Table([*tuning.HEADINGS, "step"], rows, "Step: its time over that of what the network is compared with.")
 
 
 def measure_steps(evidence: Evidence) -> Measured:
     """Milliseconds of a training step of each variant and of the parts that they vary, timed alternately."""
     pairs = pairs_of(evidence)
-    groups = {key: new for key, (new, _) in pairs.items()} | {
-        VARIANTS[key].part: old for key, (_, old) in pairs.items()
-    }
-    return step_times(groups, 3 if evidence.setting.quick else ROUNDS)
+    parts = {VARIANTS[key][1]: old for key, (_, old) in pairs.items()}
+    return tuning.time_steps(evidence, {key: new for key, (new, _) in pairs.items()} | parts)
 
 
 SECTION = Section(
-    "variants",
-    "variants",
-    "Networks of other solutions",
-    "Swish, a normalized input, and alpha dropout without SELU, as other solutions have them: what do they change?",
-    answer,
-    [SWISH, OTHERS, tuning.PLAIN],
+    *("variants", "variants", answer, [SWISH, OTHERS, tuning.PLAIN]),
     [Measurement(STEPS, measure_steps, minutes=1)],
 )

@@ -107,4 +107,4 @@ def answer(evidence: Evidence) -> Answer:
     return Answer(figures, claims, plot, [("All activations", Table(headings, rows, note))])
 
 
-SECTION = Section.titled("4", "4", answer, ALL, [Measurement(TIMES, measure_steps, minutes=0.3)])
+SECTION = Section("4", "4", answer, ALL, [Measurement(TIMES, measure_steps, minutes=0.3)])

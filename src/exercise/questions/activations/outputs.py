@@ -190,7 +190,7 @@ def plot_lesser(histograms: Mapping[str, list[int]]) -> Plot:
         return Plot("4_outputs", "Two classes at once", caption, *render(figure))
 
 
-SECTION = Section.titled(
+SECTION = Section(
     "4_outputs",
     "4",
     answer,

@@ -264,4 +264,4 @@ def plot(points: Points) -> Plot:
         return Plot("6_trade_off", "Sparser and smaller to the right", "Grey: dense network.", *render(figure))
 
 
-SECTION = Section.titled("6", "6", answer, [START], MEASUREMENTS)
+SECTION = Section("6", "6", answer, [START], MEASUREMENTS)

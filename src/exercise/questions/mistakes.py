@@ -1,16 +1,18 @@
-"""The trainings of the mistakes, and three of them: raw inputs, too much dropout, alpha dropout under ELU."""
+"""Mistakes that look like experiments, each compared with the same training without it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
-from typing import Any
+from math import inf, log
+from statistics import median
 
+import numpy as np
 import torch
 
 from exercise.contrast import POINTS, Claim, Contrast, contrast_groups, contrast_values
 from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, text_cells, with_label
 from exercise.layer_summary import layers_by_seed
-from exercise.outcomes import guessing_accuracy
+from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy, num_classes
+from exercise.plots import REFERENCE, plot_curves
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import untrained_network
 from exercise.store import Evidence, Measured, require_completed
@@ -18,7 +20,7 @@ from exercise.trainings import Sweep, experiments
 from trainlab import load_data, load_network
 from trainlab.data import ImageData
 from trainlab.models import Dropout, ImageNetwork
-from trainlab.report import Group, Plot, Table, mean_over_seeds, plot_learning_curves
+from trainlab.report import COLORS, Group, Plot, Table, canvas, legend_below, mean_over_seeds, render
 from trainlab.statistics import interval
 
 LABELS = {
@@ -40,35 +42,30 @@ SWEEP = Sweep(
     ("callbacks.layer_statistics.every_n_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
     minutes=8,
 )
-NOTE = "Three passes over the images, validated after each half; rates as others used them."
+HALVES = "By half epoch."
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
 PLAIN = {"SELU": "plain_selu", "ELU": "plain_elu_he"}
-NEXT_TO_NOTHING = 1.5  # times the accuracy of guessing: up to there a network cannot lose more
+BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # of spikes; calm trainings stay below 1.08
+MAX_LOSS = 3.5  # shown
 
 
 def network(evidence: Evidence, experiment: str) -> Group:
     """The runs of one of ``LABELS``, of which one is completed."""
-    group = with_label(evidence.experiment(SWEEP, experiment), LABELS[experiment])
+    group = with_label(evidence.group(SWEEP, experiment=f"exercise/{experiment}"), LABELS[experiment])
     require_completed(group)
     return group
-
-
-def curves(groups: Sequence[Group], name: str, caption: str) -> Plot:
-    """Learning curves, with a caption of their own."""
-    plot = plot_learning_curves(groups, "val_acc", "epochs")
-    return replace(plot, name=name, title="By half epoch", caption=caption)
 
 
 def results(evidence: Evidence) -> tuple[str, Table]:
     """Accuracies of all networks of the mistakes, one row each."""
     rows = []
     for experiment, label in LABELS.items():
-        of = evidence.experiment(SWEEP, experiment)
-        ends = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve])
+        of = evidence.group(SWEEP, experiment=f"exercise/{experiment}")
+        end = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve]).mean
         rate, lost = of.settings["optim.lr"], f" ({len(of.others)} lost)" if of.others else ""
-        last = (f"{100 * ends.mean:.1f}", ends.mean)
-        rows.append([*text_cells(f"{label}{lost}"), (f"{rate:g}", rate), accuracy_cells(of)[0], last])
+        figures = (f"{rate:g}", rate), accuracy_cells(of)[0], (f"{100 * end:.1f}", end)
+        rows.append([*text_cells(f"{label}{lost}"), *figures])
     return "Networks of the mistakes", Table(["network", "rate", "validation %", "last epoch"], rows)
 
 
@@ -81,18 +78,13 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
     # mean and deviation of the first and the last hidden layer; the last of all is the output
     by_layer = {label: [float(of[row][i]) for i in (0, -2) for row in (0, 1)] for label, of in before.items()}
     _, first, _, last = by_layer.get(wrong.label, [1.0] * 4)
-    figures: dict[str, Any] = {
-        "cost": cost,
-        "first": f"{first:.2f}",
-        "last": f"{last:.2f}",
-        "is_repaired": abs(last - 1) < abs(first - 1),
-    }
+    figures = {"cost": cost, "first": f"{first:.2f}", "last": f"{last:.2f}"}
     headings = ["before training", "first layer: mean", "deviation", "last: mean", "deviation"]
     rows = [[*text_cells(label), *((f"{v:z.2f}", v) for v in of)] for label, of in by_layer.items()]
     return Answer(
-        figures,
+        figures | {"is_repaired": abs(last - 1) < abs(first - 1)},
         [Claim("On raw pixels SELU ends less accurate", [cost])],
-        curves([right, wrong], "mistake_selu", "Pixels in [0, 1] against standardized ones."),
+        plot_curves([right, wrong], "acc", "mistake_selu", HALVES),
         [results(evidence), ("Activations", Table(headings, rows))],
     )
 
@@ -101,21 +93,15 @@ def answer_half_dropped(evidence: Evidence) -> Answer:
     """Alpha dropout of 0.5 after each layer."""
     names = ("plain_selu", "selu_alpha_dropout_every_layer", "mistake_half_dropped_everywhere")
     right, mild, wrong = (network(evidence, name) for name in names)
-    cost, guess = contrast_groups(wrong, right, "lower"), guessing_accuracy(right)
-    figures: dict[str, Any] = {
-        "cost": cost,
-        "half": mean_accuracy(wrong),
-        "mild": mean_accuracy(mild),
-        "plain": mean_accuracy(right),
+    cost, guess, depth = contrast_groups(wrong, right, "lower"), guessing_accuracy(right), right.settings["model.depth"]
+    figures = {
+        **{"cost": cost, "half": mean_accuracy(wrong), "mild": mean_accuracy(mild), "plain": mean_accuracy(right)},
         "guess": f"{100 * guess:.0f} %",
         "is_guessing": wrong.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guess,
-        "depth": (depth := right.settings["model.depth"]),
-        "paths": f"{round(0.5**-depth):,}",
-        "mild_paths": round(0.9**-depth),
+        **{"depth": depth, "paths": f"{round(0.5**-depth):,}", "mild_paths": round(0.9**-depth)},
     }
     claim = Claim("Dropout of 0.5 after every layer ends less accurate", [cost])
-    plot = curves([right, mild, wrong], "mistake_half", "Does a line leave the level of guessing?")
-    return Answer(figures, [claim], plot)
+    return Answer(figures, [claim], plot_curves([right, mild, wrong], "acc", "mistake_half", HALVES))
 
 
 def measure_layers(evidence: Evidence) -> Measured:
@@ -154,7 +140,7 @@ def compare_costs(with_it: Mapping[str, Group], without: Mapping[str, Group]) ->
     for name in DROPPED:
         ours, theirs = (of[name].of("metrics", "val_acc") for of in (with_it, without))
         changes[name] = {seed: 100 * (ours[seed] - theirs[seed]) for seed in ours.keys() & theirs.keys()}
-    metric = "change of validation accuracy by alpha dropout"
+    metric = "change of accuracy by alpha dropout"
     found = contrast_values(("ELU", changes["ELU"]), ("SELU", changes["SELU"]), "lower", metric, POINTS)
     less = with_it["SELU" if found.mean < 0 else "ELU"]
     note = ""
@@ -165,18 +151,17 @@ def compare_costs(with_it: Mapping[str, Group], without: Mapping[str, Group]) ->
     return replace(found, low=-inf, high=inf, tested=None, note=note) if note else found
 
 
-def answer_alpha_dropout(evidence: Evidence) -> Answer:
+def answer_alpha(evidence: Evidence) -> Answer:
     """What alpha dropout costs under ELU, compared with what it costs under SELU."""
     with_it, without = ({name: network(evidence, of) for name, of in all_.items()} for all_ in (DROPPED, PLAIN))
     compared = compare_costs(with_it, without)
-    costs = {name: contrast_groups(with_it[name], without[name], "lower") for name in DROPPED}
     layers = {
         name: [interval([figures[i] for figures in of.values()]) for i in (0, 1)]
         for name, of in evidence.measured(LAYERS).items()
     }
     figures = {
-        **{"compared": compared, "selu": costs["SELU"], "elu": costs["ELU"]},
-        "selu_acc": mean_accuracy(with_it["SELU"]),
+        **{"compared": compared, "selu_acc": mean_accuracy(with_it["SELU"])},
+        **{name.lower(): contrast_groups(with_it[name], without[name], "lower") for name in DROPPED},
         **{f"elu_{side}": f"{layers[f'ELU, dropout {side}'][1].mean:.2f}" for side in ("on", "off")},
     }
     rows = [[*text_cells(name), *(mean_cell(figure, 2) for figure in of)] for name, of in layers.items()]
@@ -184,29 +169,75 @@ def answer_alpha_dropout(evidence: Evidence) -> Answer:
     return Answer(
         figures,
         [Claim("Alpha dropout costs ELU more than SELU", [compared])],
-        curves(pairs, "mistake_elu", "How far does dropout push each network down?"),
+        plot_curves(pairs, "acc", "mistake_elu", HALVES),
         [("Behind the last hidden layer, before training", Table(["", "mean", "deviation"], rows))],
     )
 
 
-RAW_INPUTS = Section(
-    *("mistake_raw_inputs", "mistakes", "Mistake: SELU without standardized inputs"),
-    "Feed SELU pixels in [0, 1] instead of standardized ones. What does it cost?",
-    answer_raw_inputs,
-    [SWEEP],
-    notes=[NOTE],
-)
-HALF_DROPPED = Section(
-    *("mistake_half_dropped", "mistakes", "Mistake: dropout of 0.5 after each of 20 layers"),
-    "Drop half of the units after every hidden layer, as one does in a network of two. What does it cost?",
-    answer_half_dropped,
-    [SWEEP],
-)
-ALPHA_DROPOUT = Section(
-    *("mistake_alpha_dropout", "mistakes", "Mistake: alpha dropout under ELU"),
-    "Put alpha dropout of 0.1 after every layer of an ELU network. Does it cost more than under SELU?",
-    answer_alpha_dropout,
-    [SWEEP],
-    [Measurement(LAYERS, measure_layers, 0.2)],
-    ["The two networks also differ in initialization (He, LeCun) and learning rate."],
+def find_spikes(means: Sequence[float]) -> list[range]:
+    """Blocks above ``ABOVE`` times the median of those before, which stands still while a spike lasts."""
+    found, i = list[range](), BEFORE
+    while i < len(means):
+        start, mark = i, ABOVE * median(means[i - BEFORE : i])
+        while i < len(means) and not means[i] <= mark:  # a loss that is no number is above
+            i += 1
+        if i > start:
+            found.append(range(start, i))
+        i += 1
+    return found
+
+
+def losses_of(group: Group) -> dict[int, list[float]]:
+    """Means of whole blocks of steps by seed, of the runs that left their losses, diverged ones, too."""
+    found = {}
+    for run in sorted([*group.others, *group.runs.values()], key=lambda run: run.seed):
+        if (path := run.folder / "step_losses.csv").exists():
+            losses = np.loadtxt(path, delimiter=",", skiprows=1, usecols=1, ndmin=1)
+            found[run.seed] = losses[: len(losses) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(1).tolist()
+    return {seed: blocks for seed, blocks in found.items() if blocks}
+
+
+def answer_rate(evidence: Evidence) -> Answer:
+    """1e-3 compared with 1e-4."""
+    right, wrong = network(evidence, "plain_elu_he"), network(evidence, "mistake_learning_rate")
+    means = {group.label: losses_of(group) for group in (right, wrong)}
+    calm, spiked = (sum(bool(find_spikes(blocks)) for blocks in of.values()) for of in means.values())
+    all_calm, runs = map(len, means.values())
+    tops = [max(of[block] for block in spike) for of in means[wrong.label].values() for spike in find_spikes(of)]
+    cost = contrast_groups(wrong, right, "lower")
+    figures = {
+        **{"cost": cost, "right": mean_accuracy(right), "wrong": mean_accuracy(wrong)},
+        **{"spiked": spiked, "runs": runs, "calm": f"{calm} of {all_calm}"},
+        **{"top": f"{max(tops):.1f}" if tops else "", "block": BLOCK, "before": BEFORE, "above": f"{ABOVE:g}"},
+    }
+    counts = f"{spiked} of {runs} runs, {figures['calm']} at 1e-4"
+    claims = [
+        Claim("A rate of 1e-3 ends less accurate than 1e-4", [cost]),
+        Claim.counted("The loss spikes in most runs at 1e-3", 2 * spiked > runs if runs else None, counts),
+    ]
+    return Answer(figures, claims, plot_losses(means, log(num_classes(wrong))))
+
+
+def plot_losses(means: Mapping[str, Mapping[int, Sequence[float]]], guessing: float) -> Plot:
+    """The loss step by step, one column per rate; ``guessing`` is the loss of classes that are all as probable."""
+    with canvas(7.2, 3.0, len(means), scale_a_row=True) as (figure, axes):
+        for one, (name, runs) in zip(axes, means.items(), strict=True):
+            for i, (seed, of) in enumerate(runs.items()):
+                steps, color = BLOCK * (np.arange(len(of)) + 0.5), COLORS[i % len(COLORS)]
+                one.plot(steps, of, color=color, linewidth=0.9, label=f"seed {seed}")
+                tops = [spike.start + int(np.argmax(of[spike.start : spike.stop])) for spike in find_spikes(of)]
+                one.plot(steps[tops], np.array(of)[tops], "v", color=color, markersize=5)
+            one.axhline(guessing, **REFERENCE)
+            one.set(title=name, xlabel="step", ylim=(None, MAX_LOSS))
+        axes[0].set_ylabel("training loss")
+        legend_below(figure, axes[-1])
+        caption = "Triangles: spikes; dashed: guessing."
+        return Plot("mistake_lr_steps", "The loss, step by step", caption, *render(figure))
+
+
+SECTIONS = (
+    Section("mistake_raw_inputs", "mistakes", answer_raw_inputs, [SWEEP]),
+    Section("mistake_learning_rate", "mistakes", answer_rate, [SWEEP]),
+    Section("mistake_alpha_dropout", "mistakes", answer_alpha, [SWEEP], [Measurement(LAYERS, measure_layers, 0.2)]),
+    Section("mistake_half_dropped", "mistakes", answer_half_dropped, [SWEEP]),
 )

@@ -22,11 +22,8 @@ def measure(evidence: Evidence) -> Measured:
     runs = [run for of in (SWEEP, BETWEEN) for group in evidence.ended_groups(of) for run in group.runs.values()]
     if len(runs) < 2:
         raise NotAvailable("there are no two completed runs to choose among")
-    right, data = [], None
-    for run in runs:
-        data = data or load_data(run)  # all have the same test images
-        found = evaluate(load_network(run), data.test_dataloader())
-        right.append(found.predictions == found.targets)
+    images = load_data(runs[0]).test_dataloader()  # all have the same
+    right = [(found := evaluate(load_network(run), images)).predictions == found.targets for run in runs]
     validated = torch.tensor([run.result.metrics["val_loss"] for run in runs])
     return simulate_choices(torch.stack(right), validated)
 
@@ -34,9 +31,7 @@ def measure(evidence: Evidence) -> Measured:
 def simulate_choices(right: Tensor, val_loss: Tensor, splits: int = SPLITS, seed: int = 0) -> Measured:
     """What choosing by half of the test images does, over random halves, each used both ways round; all in points.
 
-    Args:
-        right: bool (R, N), whether each run has each test image right.
-        val_loss: (R,), by which the runs would have been chosen.
+    ``right`` (R, N) is whether each run has each image right, ``val_loss`` (R,) what the runs would be chosen by.
 
     Returns:
         `too_good`: what the choice's own half says of it less what the other half says; `lost`: what the other half
@@ -89,27 +84,12 @@ def answer(evidence: Evidence) -> Answer:
     claim = Claim.counted(
         f"Chosen by test images, the figure is {POINTS:g} point or more too good", mean >= POINTS, counts
     )
-    return Answer(figures, [claim], plot_choices(found))
-
-
-def plot_choices(found: Measured) -> Plot:
-    """By how many runs there are to choose among."""
     with canvas(5.0, 2.6) as (figure, (axes,)):
-        numbers = [int(n) for n in found["by_number"]]
-        axes.plot(numbers, list(found["by_number"].values()), color=COLORS[0], marker="o", markersize=3)
+        axes.plot([*map(int, found["by_number"])], [*found["by_number"].values()], "o-", color=COLORS[0], markersize=3)
         axes.set(xlabel="runs to choose among", ylabel="points too good", ylim=(0, None))
         caption = "The more runs there are to choose among, the better the luckiest one looks."
-        return Plot("mistake_test_set_choices", "Chosen by the test set", caption, *render(figure))
+        plot = Plot("mistake_test_set_choices", "Chosen by the test set", caption, *render(figure))
+    return Answer(figures, [claim], plot)
 
 
-SECTION = Section(
-    *("mistake_test_set", "mistakes", "Mistake: selecting on the test set"),
-    "Of all runs of question 7, take the one that does best on test images. Is its figure too good?",
-    answer,
-    [SWEEP, BETWEEN],
-    [Measurement(CHOICES, measure, 0.5)],
-    [
-        "One half of the test images chooses, the other tells the truth, both ways round, so that no split can be "
-        "below zero; of these runs and images alone."
-    ],
-)
+SECTION = Section("mistake_test_set", "mistakes", answer, [SWEEP, BETWEEN], [Measurement(CHOICES, measure, 0.5)])
