@@ -7,7 +7,7 @@ from typing import Literal
 
 from exercise.outcomes import epoch_ratios, is_at_an_end
 from exercise.store import ENDED
-from trainlab.report import Decision, Group, read_decisions
+from trainlab.report import Group, read_decisions
 from trainlab.statistics import Contrast, judge
 
 __all__ = ["Contrast", "judge"]  # besides what is here
@@ -30,7 +30,9 @@ def contrast_groups(
     note, closed = _reservations(a, b, worse_is_higher=metric.endswith("loss"))
     named = (a.label, b.label, METRICS.get(metric, metric), direction, margin)
     empty = Contrast(*named, note=note, closed=closed, unit=unit, digits=digits)
-    if metric == "val_acc" and (decision := decision_between(a, b)):
+    parents = {folder.parent for of in (a, b) for folder in of.folders}
+    decisions = read_decisions(parents.pop()) if metric == "val_acc" and len(parents) == 1 else None
+    if decision := decisions.of(a.folders, b.folders) if decisions else None:
         is_first = not {folder.resolve() for folder in a.folders}.isdisjoint(decision.first.folders.values())
         sign = scale if is_first else -scale
         low, high = sorted((sign * decision.found.low, sign * decision.found.high))
@@ -69,13 +71,6 @@ def contrast_epochs(a: Group, b: Group, direction: str, step: Contrast | None = 
     return empty.over(found, dict.fromkeys(found, 1.0), any_number=_choose_seeds(a, b))
 
 
-def decision_between(a: Group, b: Group) -> Decision | None:
-    """The decision on two groups of a sweep with `seed=auto`; None if they are of another, or none is on them."""
-    parents = {folder.parent for group in (a, b) for folder in group.folders}
-    decisions = read_decisions(parents.pop()) if len(parents) == 1 else None
-    return decisions.of(a.folders, b.folders) if decisions else None
-
-
 @dataclass(frozen=True)
 class Claim:
     """A statement as it is usually made, and what decides it."""
@@ -83,12 +78,6 @@ class Claim:
     statement: str
     contrasts: Sequence[Contrast] = ()  # all have to be confirmed; one that is contradicted contradicts it
     holds: bool | None = None  # of what is counted instead; None where that is open
-    figures: str = ""  # that were counted
-
-    @classmethod
-    def counted(cls, statement: str, holds: bool | None, figures: str) -> "Claim":
-        """One that a count decides: of units, of runs."""
-        return cls(statement, (), holds, figures)
 
     @property
     def verdict(self) -> Verdict:

@@ -52,7 +52,7 @@ def mean_cell(of: Interval, digits: int = 1) -> Cell:
 
 def number_cell(value: float, digits: int = 1) -> Cell:
     """Of a table: a number."""
-    return f"{value:,.{digits}f}", value
+    return f"{value:z,.{digits}f}", value
 
 
 def text_cells(*texts: str) -> list[Cell]:

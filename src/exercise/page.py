@@ -13,7 +13,7 @@ from typing import Any
 from exercise.contrast import ABOUT, POINTS, RATIO, Contrast
 from exercise.formatting import text_cells
 from exercise.programs import shown
-from exercise.section import Answers, Section, pages
+from exercise.section import PAGES, Answers, Section
 from exercise.store import Evidence
 from exercise.trainings import Sweep, sweep_command
 from trainlab.report import Run, Table, summarize_provenance
@@ -29,8 +29,7 @@ def write_page(
 
     ``seconds`` are what each sweep and measurement took; ``answers`` given before need not be made again.
     """
-    known, first, runs = answers or Answers(), dict[str, str](), list[Run]()
-    entries = []
+    known, first, runs, entries = answers or Answers(), dict[str, str](), list[Run](), list[dict[str, Any]]()
     for section in sections:
         own = [sweep for sweep in section.sweeps if sweep.name not in first]
         others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
@@ -39,9 +38,9 @@ def write_page(
         took = sum(seconds.get(of.name, 0.0) for of in (*own, *section.measurements)) if own else 0.0
         notes = [f"Trained with {', '.join(others)}."] if others else []
         notes += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if took else []
-        entries.append(
-            _entry(section, known, evidence) | {"commands": _commands(own, evidence), "shared": " ".join(notes)}
-        )
+        answer, texts, missing = known.of(section, evidence)
+        entry = {"section": section, "answer": answer, "texts": texts, "missing": missing}
+        entries.append(entry | {"commands": _commands(own, evidence), "shared": " ".join(notes)})
     written = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     # Their commands are shown with each section.
     ran_on = [(name, values) for name, values in summarize_provenance(runs) if name != "command"]
@@ -52,11 +51,15 @@ def write_page(
         "margins": {"points": POINTS, "ratio": RATIO, "about": ABOUT},
         "quick": evidence.setting.quick,
         "command": shlex.join([*shown("exercise"), "8", *quick, *name, *evidence.setting.overrides]),
-        "parts": [(heading, [*of]) for heading, of in groupby(entries, lambda entry: entry["part"])],
+        "parts": [
+            (heading, [*of])
+            for heading, of in groupby(entries, lambda entry: PARTS.get(entry["section"].part, "Questions 1 to 7"))
+        ],
+        **{"contrasts_table": contrasts_table, "compact": compact},
         "provenance": [("written", [written]), ("runs", [str(len(runs))]), *ran_on],
     }
     path = evidence.folder / "exercise.html"
-    write_atomically(path, pages().get_template("exercise.html.j2").render(figures).encode())
+    write_atomically(path, PAGES.get_template("exercise.html.j2").render(figures).encode())
     return path
 
 
@@ -65,17 +68,6 @@ def _commands(sweeps: Sequence[Sweep], evidence: Evidence) -> list[str]:
     setting, name = evidence.setting, evidence.folder.name
     words = [[*shown("train"), *sweep_command(sweep, setting, name)] for sweep in sweeps]
     return [] if setting.quick else [*map(shlex.join, words)]
-
-
-def _entry(section: Section, known: Answers, evidence: Evidence) -> dict[str, Any]:
-    """What the template shows of a section."""
-    answer, texts, missing = known.of(section, evidence)
-    return {
-        **{"section": section, "part": PARTS.get(section.part, "Questions 1 to 7")},
-        **{"answer": answer, "texts": texts, "missing": missing},
-        "contrasts": contrasts_table(answer.contrasts) if answer and answer.contrasts else None,
-        "tables": [(name, compact(table)) for name, table in answer.tables] if answer else [],
-    }
 
 
 def compact(table: Table) -> Table:

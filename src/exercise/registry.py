@@ -20,20 +20,9 @@ from exercise.questions.sparsity import sections as sparsity
 from exercise.section import Section
 
 SECTIONS: tuple[Section, ...] = (
-    symmetry.SECTION,
-    biases.SECTION,
-    self_normalizing.SECTION,
-    comparison.SECTION,
-    outputs.SECTION,
-    momentum.SECTION,
-    sparsity.SECTION,
-    dropout.SECTION,
-    *tuning.SECTIONS,
-    variants.SECTION,
-    convolutions.SECTION,
-    best.SECTION,
-    *mistakes.SECTIONS,
-    selection.SECTION,
+    *(symmetry.SECTION, biases.SECTION, self_normalizing.SECTION, comparison.SECTION, outputs.SECTION),
+    *(momentum.SECTION, sparsity.SECTION, dropout.SECTION, *tuning.SECTIONS),
+    *(variants.SECTION, convolutions.SECTION, best.SECTION, *mistakes.SECTIONS, selection.SECTION),
 )
 BY_DEFAULT = ("1", "2", "3", "4", "5", "6", "7", "8", "mistakes")  # the others take longer: only when named
 
@@ -44,8 +33,8 @@ def choose_sections(words: Sequence[str]) -> list[Section]:
     Raises:
         ValueError: there is no such part.
     """
-    parts = list(dict.fromkeys(section.part for section in SECTIONS))
     whole = {section.key: section.part for section in SECTIONS}
+    parts = dict.fromkeys(whole.values())
     for word in words:
         if word not in parts:
             of = f"it belongs to part {whole[word]}" if word in whole else f"there are: {', '.join(parts)}"

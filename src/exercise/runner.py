@@ -154,7 +154,7 @@ class Exercise:
     def _measure(self, section: Section, measurement: Measurement) -> None:
         evidence = self._evidence
         of = evidence.what_ran(section.sweeps)
-        if evidence.is_measured(measurement.name, of):
+        if evidence.measured_of(measurement.name) == of:
             return
         log.info("measuring %s (%s)", measurement.name, section.title)
         self._write_now_and_then()

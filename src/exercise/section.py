@@ -3,11 +3,9 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
 from markupsafe import Markup
 
 from exercise.contrast import Claim, Contrast, Verdict, combine
@@ -17,6 +15,7 @@ from trainlab.report import Plot, Table, page_environment
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
+PAGES = page_environment(TEMPLATES)  # of the page and of the questions
 # The answer in one line, for the top of the page; in one sentence; why it is so; what surprised; how it was done.
 BLOCKS = ("line", "answer", "why", "surprise", "notes")
 Texts = dict[str, Markup]  # by the names of these; "" where a template lacks one
@@ -81,21 +80,15 @@ def sweeps_of(sections: Sequence[Section]) -> list[Sweep]:
     return list({sweep.name: sweep for section in sections for sweep in section.sweeps}.values())
 
 
-@cache
-def pages() -> Environment:
-    """Jinja's environment of the page and of the questions."""
-    return page_environment(TEMPLATES)
-
-
 def render_heading(key: str, block: str) -> str:
     """A block of `questions/KEY.html.j2` that has no figures."""
-    template = pages().get_template(f"questions/{key}.html.j2")
+    template = PAGES.get_template(f"questions/{key}.html.j2")
     return "".join(template.blocks[block](template.new_context()))
 
 
 def render_texts(key: str, answer: Answer) -> Texts:
     """The others, filled with the figures of an answer."""
-    template = pages().get_template(f"questions/{key}.html.j2")
+    template = PAGES.get_template(f"questions/{key}.html.j2")
     context = template.new_context({**answer.figures, "claims": answer.claims, "verdict": answer.verdict})
     for _ in template.root_render_func(context):  # leaves the template's macros in the context
         pass

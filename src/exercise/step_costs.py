@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pydoc import locate
@@ -17,7 +17,6 @@ from exercise.store import Measured
 from trainlab import FlatParameters, generator
 from trainlab.models import MLP, Dropout, ImageNetwork, image_network
 from trainlab.report import Group
-from trainlab.statistics import Ratio, ratio
 
 SHAPE = (3, 32, 32)
 
@@ -30,9 +29,8 @@ def time_alternately(
 ) -> dict[str, list[float]]:
     """Milliseconds of each action on the processor, one for each of ``rounds``: the shortest of ``times`` in a row.
 
-    What else the machine does can only make an action longer, and while another process has the core the clock of this
-    one stands. The actions take turns within a round, so that what is left of it meets all of them; each round begins
-    with another one. A round before the first is not counted.
+    What else the machine does can only make an action longer; while another process has the core the clock stands. The
+    actions take turns within a round, each of which begins with another one. A first round is not counted.
     """
     names = list(actions)
     found: dict[str, list[float]] = {name: [] for name in names}
@@ -46,11 +44,6 @@ def time_alternately(
                 taken.append(1000 * (clock() - begun))
             found[name].append(min(taken))
     return {name: of[1:] for name, of in found.items()}
-
-
-def time_ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
-    """What the first takes over what the second takes, round by round."""
-    return ratio(dict(enumerate(first)), dict(enumerate(second)))
 
 
 @contextmanager
@@ -71,7 +64,7 @@ def step_times(groups: Mapping[str, Group], rounds: int, times: int = 4) -> Meas
     without a completed run are left out.
     """
     steps = {}
-    for key, settings in {key: group.settings for key, group in groups.items() if group.runs}.items():
+    for key, settings in ((key, group.settings) for key, group in groups.items() if group.runs):
         network, make = untrained_network(settings), cast(Any, locate(settings["optim._target_"]))
         batch = random_batch(settings["data.batch_size"], network.num_classes)
         steps[key] = training_step(network, partial(make, **arguments_of(settings, "optim")), *batch)

@@ -22,12 +22,7 @@ class NotAvailable(Exception):
 
 
 class Evidence:
-    """Reads the folder of an exercise. What was read stays; a new object sees what has changed.
-
-    Args:
-        folder: of the exercise, under `outputs/`.
-        setting: that it is run with.
-    """
+    """Reads the folder of an exercise. What was read stays; a new object sees what has changed."""
 
     def __init__(self, folder: Path, setting: Setting) -> None:
         self.folder, self.setting = folder, setting
@@ -66,11 +61,7 @@ class Evidence:
         return self._groups[sweep.name]
 
     def ended_groups(self, sweep: Sweep) -> list[Group]:
-        """All groups of a sweep.
-
-        Raises:
-            NotAvailable: a run of it has not ended, or not even begun, or has failed.
-        """
+        """All groups of a sweep; NotAvailable is raised if a run of it has not ended or begun, or has failed."""
         groups = self.groups(sweep)
         if not groups:
             raise NotAvailable(f"{sweep.name} has not begun")
@@ -79,10 +70,10 @@ class Evidence:
         return groups
 
     def group(self, sweep: Sweep, **settings: Any) -> Group:
-        """The group of a sweep with these ``settings``, keys with `__` for a dot, once all its runs have ended.
+        """The group of a sweep with these ``settings``, keys with `__` for a dot.
 
         Raises:
-            NotAvailable: a run of it has not ended.
+            NotAvailable: a run of it has not ended, or has failed.
             LookupError: more than one group has them.
         """
         wanted = {key.replace("__", "."): value for key, value in settings.items()}
@@ -101,11 +92,7 @@ class Evidence:
         return group
 
     def measured(self, name: str) -> Measured:
-        """What the measurement ``name`` left.
-
-        Raises:
-            NotAvailable: it was not taken.
-        """
+        """What the measurement ``name`` left; NotAvailable is raised if it was not taken."""
         if self.measured_of(name) is None:
             raise NotAvailable(f"{name} is not measured")
         return json.loads(self.path_of(name).read_text())["figures"]
@@ -114,10 +101,6 @@ class Evidence:
         """What a measurement was taken of, as ``what_ran`` has it; None if it was not taken."""
         path = self.path_of(name)
         return json.loads(path.read_text())["of"] if path.exists() else None
-
-    def is_measured(self, name: str, of: str) -> bool:
-        """Whether it was taken, of just that."""
-        return self.measured_of(name) == of
 
     def keep(self, name: str, measured: Measured, of: str = "") -> None:
         """Write the figures of a measurement, atomically, with what it was taken ``of``."""

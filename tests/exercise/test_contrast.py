@@ -164,6 +164,6 @@ def test_a_claim_holds_if_all_of_it_does():
     assert Claim("s", [yes, yes]).verdict == "confirmed"
     assert Claim("s", [yes, maybe]).verdict == "undecided"
     assert Claim("s", [yes, maybe, no]).verdict == "contradicted"
-    assert [Claim.counted("s", holds, "1 of 3").verdict for holds in (True, False, None)] == [
+    assert [Claim("s", holds=holds).verdict for holds in (True, False, None)] == [
         *("confirmed", "contradicted", "undecided")
     ]

@@ -56,7 +56,7 @@ def test_the_quick_version_warns_of_itself(tmp_path: Path):
 
 @pytest.mark.usefixtures("made_up_texts")
 def test_every_claim_has_its_verdict_and_the_section_that_of_all(tmp_path: Path):
-    claims = [Claim.counted("<b>One</b> holds", True, "3 of 3"), Claim.counted("The other", None, "")]
+    claims = [Claim("<b>One</b> holds", holds=True), Claim("The other")]
 
     def made_up(key: str, claims: list[Claim]) -> Section:
         return Section(key, "1", lambda _: Answer({"text": "1 < 2."}, claims), [SWEEP])

@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from math import nan
 
 from exercise.contrast import POINTS, contrast_values, judge_claims
+from exercise.formatting import number_cell
 from exercise.section import Answer
 from exercise.store import Measured, NotAvailable
 from trainlab.inference import evaluate_checkpoint
-from trainlab.report import COLORS, Cell, Plot, Run, Table, canvas, render
+from trainlab.report import COLORS, Plot, Run, Table, canvas, render
 from trainlab.statistics import interval
 
 SAMPLES = 100
@@ -47,11 +48,8 @@ def answer_of(found: Measured, key: str = "8e_mc", samples: int = SAMPLES) -> An
     off, on = ([*of.values()] for _, of in loss)
     figures = {"accuracy": more, "loss": less, "loss_off": interval(off).mean, "loss_on": interval(on).mean}
     columns = [(of, digits) for side, digits in ((accuracy, 2), (loss, 3)) for _, of in side]
-    rows: list[list[Cell]] = [
-        [(str(seed), seed), *((f"{of[seed]:.{digits}f}", of[seed]) for of, digits in columns)] for seed in loss[0][1]
-    ]
-    means = [(interval([*of.values()]).mean, digits) for of, digits in columns]
-    rows.append([("mean", nan), *((f"{mean:.{digits}f}", mean) for mean, digits in means)])
+    rows = [[(str(seed), seed), *(number_cell(of[seed], digits) for of, digits in columns)] for seed in loss[0][1]]
+    rows.append([("mean", nan), *(number_cell(interval([*of.values()]).mean, digits) for of, digits in columns)])
     table = Table(["seed", "off, % †", "on, % †", "off, nats †", "on, nats †"], rows)
     return Answer(
         figures | {"samples": samples}, claims, plot_losses(key, off, on), [("Each seed, dropout off and on", table)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from exercise.contrast import POINTS, Claim, Contrast, contrast_groups, contrast_values
-from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, text_cells, with_label
+from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, number_cell, text_cells, with_label
 from exercise.layer_summary import layers_by_seed
 from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy, num_classes
 from exercise.plots import REFERENCE, plot_curves
@@ -64,8 +64,7 @@ def results(evidence: Evidence) -> tuple[str, Table]:
         of = evidence.group(SWEEP, experiment=f"exercise/{experiment}")
         end = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve]).mean
         rate, lost = of.settings["optim.lr"], f" ({len(of.others)} lost)" if of.others else ""
-        figures = (f"{rate:g}", rate), accuracy_cells(of)[0], (f"{100 * end:.1f}", end)
-        rows.append([*text_cells(f"{label}{lost}"), *figures])
+        rows.append([(f"{label}{lost}", label), (f"{rate:g}", rate), accuracy_cells(of)[0], number_cell(100 * end)])
     return "Networks of the mistakes", Table(["network", "rate", "validation %", "last epoch"], rows)
 
 
@@ -80,7 +79,7 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
     _, first, _, last = by_layer.get(wrong.label, [1.0] * 4)
     figures = {"cost": cost, "first": f"{first:.2f}", "last": f"{last:.2f}"}
     headings = ["before training", "first layer: mean", "deviation", "last: mean", "deviation"]
-    rows = [[*text_cells(label), *((f"{v:z.2f}", v) for v in of)] for label, of in by_layer.items()]
+    rows = [[*text_cells(label), *(number_cell(v, 2) for v in of)] for label, of in by_layer.items()]
     return Answer(
         figures | {"is_repaired": abs(last - 1) < abs(first - 1)},
         [Claim("On raw pixels SELU ends less accurate", [cost])],
@@ -210,10 +209,9 @@ def answer_rate(evidence: Evidence) -> Answer:
         **{"spiked": spiked, "runs": runs, "calm": f"{calm} of {all_calm}"},
         **{"top": f"{max(tops):.1f}" if tops else "", "block": BLOCK, "before": BEFORE, "above": f"{ABOVE:g}"},
     }
-    counts = f"{spiked} of {runs} runs, {figures['calm']} at 1e-4"
     claims = [
         Claim("A rate of 1e-3 ends less accurate than 1e-4", [cost]),
-        Claim.counted("The loss spikes in most runs at 1e-3", 2 * spiked > runs if runs else None, counts),
+        Claim("The loss spikes in most runs at 1e-3", holds=2 * spiked > runs if runs else None),
     ]
     return Answer(figures, claims, plot_losses(means, log(num_classes(wrong))))
 

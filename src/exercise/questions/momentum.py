@@ -98,8 +98,8 @@ def answer(evidence: Evidence) -> Answer:
         "at_pace": contrast_groups(pace[USUAL], pace[NONE], "higher"),
     }
     claims = [
-        Claim.counted("In a bowl it overshoots and arrives later", overshoots, figures["past"]),
-        Claim.counted("The deep network fails in most runs", fails, figures["lost"]),
+        Claim("In a bowl it overshoots and arrives later", holds=overshoots),
+        Claim("The deep network fails in most runs", holds=fails),
         Claim("At the same final speed it learns more slowly", [slow]),
     ]
     curves = (run.folder / "metrics.csv" for run in pace[USUAL].runs.values())

@@ -80,10 +80,7 @@ def answer(evidence: Evidence) -> Answer:
         "same": f"{100 * found['same']:.0f} %",
         "is_small": mean < min(POINTS, noise),
     }
-    counts = f"{mean:.2f} points over {len(found['too_good']):,} splits"
-    claim = Claim.counted(
-        f"Chosen by test images, the figure is {POINTS:g} point or more too good", mean >= POINTS, counts
-    )
+    claim = Claim(f"Chosen by test images, the figure is {POINTS:g} point or more too good", holds=mean >= POINTS)
     with canvas(5.0, 2.6) as (figure, (axes,)):
         axes.plot([*map(int, found["by_number"])], [*found["by_number"].values()], "o-", color=COLORS[0], markersize=3)
         axes.set(xlabel="runs to choose among", ylabel="points too good", ylim=(0, None))

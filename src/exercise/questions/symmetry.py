@@ -47,7 +47,7 @@ def answer(evidence: Evidence) -> Answer:
         "is_saturated": dead > 0.5,
     }
     claims = [
-        Claim.counted("Units that start equal stay equal", units == 1, f"at most {units} before and after each epoch"),
+        Claim("Units that start equal stay equal", holds=units == 1),
         Claim("Such a network learns less", judge([contrast_groups(same, normed[INDEPENDENT], "lower")])),
     ]
     rows = [

@@ -7,7 +7,7 @@ from math import nan
 from typing import NamedTuple
 
 from exercise.contrast import Contrast, contrast_epochs, contrast_groups, contrast_ratio, judge, judge_claims
-from exercise.formatting import accuracy_cells, format_rate, format_val_acc, text_cells, with_label
+from exercise.formatting import accuracy_cells, format_rate, format_val_acc, number_cell, text_cells, with_label
 from exercise.outcomes import format_best_epochs, rate_of
 from exercise.plots import plot_curves
 from exercise.questions.mc_dropout import answer_of, measure_mc_dropout
@@ -168,8 +168,7 @@ def cells_of(group: Group) -> list[Cell]:
     epochs = min(group.of("metrics", "best_epoch").values(), default=nan)
     return [
         *(*text_cells(group.label), (format_rate(rate), rate), *accuracy_cells(group)),
-        *((str(len(group.runs)), len(group.runs)), (format_best_epochs(group), epochs)),
-        (format_epoch_seconds(group), seconds),
+        *(number_cell(len(group.runs), 0), (format_best_epochs(group), epochs), (format_epoch_seconds(group), seconds)),
     ]
 
 
