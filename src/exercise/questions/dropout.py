@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from exercise.contrast import Contrast, contrast_ratio, judge_claims
-from exercise.formatting import accuracy_cells, mean_cell, number_cell, with_label
+from exercise.formatting import accuracy_cells, mean_cell, with_label
 from exercise.plots import REFERENCE, draw_contrasts
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import one_thread, random_batch, step_times, time_alternately, untrained_network
@@ -135,7 +135,7 @@ def answer(evidence: Evidence) -> Answer:
     for rate, group in groups.items():
         ratio = (rates[rate].amount if rate else "-", rates[rate].mean)
         loss, (accuracy, _) = mean_cell(group.summary("metrics", "val_loss"), 3), accuracy_cells(group)
-        by_rate.append([number_cell(rate), mean_cell(epochs[rate]), ratio, loss, accuracy])
+        by_rate.append([(f"{rate:g}", rate), mean_cell(epochs[rate]), ratio, loss, accuracy])
     for label, ms, *_ in taken:
         ratio = ("-" if NONE in label else timed[label].amount, timed[label].mean)
         by_time.append([(label, label), mean_cell(interval(ms), 2), ratio])
