@@ -35,7 +35,8 @@ def write_page(
         others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
         first |= {sweep.name: section.key for sweep in own}
         runs += [run for sweep in own for run in evidence.runs(sweep)]
-        took = sum(seconds.get(of.name, 0.0) for of in (*own, *section.measurements)) if own else 0.0
+        names = [*(sweep.name for sweep in own), *(measurement.name for measurement in section.measurements)]
+        took = sum(seconds.get(name, 0.0) for name in names) if own else 0.0
         notes = [f"Trained with {', '.join(others)}."] if others else []
         notes += [f"{took:.0f} s." if took < 100 else f"{took / 60:.0f} minutes."] if took else []
         answer, texts, missing = known.of(section, evidence)

@@ -57,6 +57,6 @@ def test_it_is_compared_with_the_goal_and_with_a_plain_loop(
 
 
 def test_the_recipe_is_read_from_the_settings(evidence: Callable[..., Evidence]):
-    ((_, table),) = best.answer(evidence([0.61])).tables
+    ((_, table),) = best.answer(evidence([0.61, 0.62, 0.61])).tables
     recipe = dict(tuple(cell[0] for cell in row) for row in table.rows)
     assert (recipe["optim.lr"], recipe["model.batch_norm"], recipe["trainer.max_epochs"]) == ("0.006", "True", "100")

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,8 +64,9 @@ def test_no_answer_is_made_of_a_group_with_a_run_that_failed(
 
 
 def test_what_ran_changes_with_each_run_and_how_it_ended(leave: Callable[..., Path], evidence: Callable[[], Evidence]):
-    leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3, status="running")
+    folder = leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3, status="running")
     begun = evidence().what_ran([SWEEP])
+    shutil.rmtree(folder)
     leave("rates/1", [1.0], [0.4], seed=1, lr=1e-3)
     one = evidence()
     ended = one.what_ran([SWEEP])
