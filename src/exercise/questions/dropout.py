@@ -57,7 +57,7 @@ def measure_predictions(evidence: Evidence) -> Measured:
     """Milliseconds of predictions by variant, with dropout off (the shortest of five) and on, one number per round."""
     quick, settings = evidence.setting.quick, evidence.group(SWEEP, model__dropout=0.0).settings
     images, _ = random_batch(PREDICTED)
-    variants = {NONE: {}, **{where: VARIANTS[f"{where}, alpha"] for where in WHERE}}
+    variants: dict[str, dict[str, Any]] = {NONE: {}, **{where: VARIANTS[f"{where}, alpha"] for where in WHERE}}
     # Inputs are not standardized, since an untrained network knows no statistics.
     networks = {name: untrained_network(settings, standardize=False, **of).eval() for name, of in variants.items()}
     once = {f"{name}, {PASS}": partial(_predict, network, images) for name, network in networks.items()}

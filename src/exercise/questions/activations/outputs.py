@@ -151,10 +151,10 @@ def answer(evidence: Evidence) -> Answer:
     claims = judge_claims(
         {
             "Softmax is no worse for exclusive classes": [
-                contrast_values(*accuracy, "not lower", "validation accuracy", POINTS)
+                contrast_values(accuracy[0], accuracy[1], "not lower", "accuracy", POINTS)
             ],
             "Logistic outputs rank two right classes higher": [
-                contrast_values(*reversed(top), "higher", "both on top, %", POINTS)
+                contrast_values(top[1], top[0], "higher", "both on top, %", POINTS)
             ],
         }
     )
