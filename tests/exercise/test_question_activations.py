@@ -69,7 +69,7 @@ def test_neighbours_the_other_way_round(made: Callable[..., Evidence]):
     found = answer(made(elu=0.47, tanh=0.43, sigmoid=0.2, times=TIMES | {"elu": [4.0, 4.1, 4.05]}))
     assert verdicts(found) == ["contradicted", "confirmed", "confirmed", "contradicted", "confirmed", "contradicted"]
     text = text_of(SECTION, found)
-    assert "The old tanh is 3.0 points ahead of ReLU" in text
+    assert "The old tanh, centred on zero, is 3.0 points ahead of ReLU" in text
     assert "a step with ELU takes 0.50 times as long" in text
     assert "as guessing does" not in text
 

@@ -95,8 +95,7 @@ def answer(evidence: Evidence) -> Answer:
     chosen = [group.runs for group in groups.values()]
     rows = [_row(group, any(group.runs is of for of in chosen)) for group in all_groups]
     headings = ["activation", "rate", *FIGURES, "mean accuracy, %", "loss", "validation, %"]
-    note = "Means over the hidden layers after training; of gradients the norm in the first over that in the last; "
-    note += "of accuracy over the epochs."
+    note = "Layers: means, after training; gradient: norm in the first over the last hidden one; accuracy: over epochs."
     tables = [("Each activation at each rate", Table([*headings, "test, % †"], rows, note))]
     return Answer(figures, claims, _plot(alike), tables, [layers])
 

@@ -61,8 +61,8 @@ def answer(evidence: Evidence) -> Answer:
     ]
     headings = ["batch norm.", "weights", "distinct units", "rank", "validation, %", "test, % †"]
     note = (
-        "After the last epoch, mean over the hidden layers; units are distinct whose weights differ by more than "
-        f"rounding. With batch normalization and equal weights at most {units}, before training and after each epoch."
+        "Means over the hidden layers after training. Distinct: weights differ by more than rounding; with batch "
+        f"normalization and equal weights at most {units} before training and after each epoch."
     )
     tables, curves = (
         [("All networks and starts", Table(headings, rows, note))],

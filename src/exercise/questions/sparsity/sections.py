@@ -224,7 +224,7 @@ def answer(evidence: Evidence) -> Answer:
         **{"steps": PLAN.epochs * PLAN.batches, "student_steps": STUDENT_PLAN.epochs * STUDENT_PLAN.batches},
     }
     weights = mean(points[start], "weights", 1).mean
-    note = f"{weights:,.0f} weights or as given; rank, width, or strength of a penalty."
+    note = f"{weights:,.0f} weights or as given; settings: rank, width, strength of a penalty."
     headings = ["method", "setting", "zeros %", "kB", "validation %", "test % †"]
     table = Table(headings, [_row(*key, of, weights) for key, of in points.items()], note)
     return Answer(figures, claims, plot(points), [("All networks", table)])
@@ -232,10 +232,10 @@ def answer(evidence: Evidence) -> Answer:
 
 def _row(method: str, setting: str, of: Point, weights: float) -> list[Cell]:
     own, zeros = mean(of, "weights", 1).mean, mean(of, "zeros").mean
-    setting += "" if own == weights else f": {own:,.0f}"
-    idle = f" (outputs {mean(of, 'idle').mean:.0f})" if method == ACTIVE else ""
+    setting = "" if setting.endswith("%") else setting if own == weights else f"{setting}: {own:,.0f}"
+    of_zeros = f"outputs {mean(of, 'idle').mean:.0f}" if method == ACTIVE else f"{zeros:.1f}" if zeros else ""
     size, test = number_cell(mean(of, "bytes", 1e-3).mean, 0), number_cell(mean(of, "test_acc").mean)
-    return [*text_cells(method, setting), (f"{zeros:.1f}{idle}", zeros), size, mean_cell(mean(of, "val_acc")), test]
+    return [*text_cells(method, setting), (of_zeros, zeros), size, mean_cell(mean(of, "val_acc")), test]
 
 
 def plot(points: Points) -> Plot:
