@@ -14,7 +14,6 @@ from exercise.plots import REFERENCE
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
-from trainlab.config.resolvers import same_pace
 from trainlab.report import COLORS, MARKERS, Group, Plot, Table, canvas, legend_below, render
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
@@ -80,7 +79,7 @@ def answer(evidence: Evidence) -> Answer:
     groups = {(of.settings["optim.momentum"], of.settings["optim.lr"]): of for of in evidence.ended_groups(ALL)}
     rate, pace = (
         {m: with_label(groups[m, lr(m)], f"momentum {m:g}") for m in MOMENTA if (m, lr(m)) in groups}
-        for lr in (lambda m: RATE, lambda m: same_pace(PACE, m))
+        for lr in (lambda m: RATE, lambda m: float(f"{PACE * (1 - m):.6g}"))  # as `${same_pace:}` has it
     )
     require_completed(*(of[momentum] for of in (rate, pace) for momentum in (NONE, USUAL)), pace[EXTREME])
     bowl = evidence.measured(BOWL)
