@@ -50,6 +50,7 @@ def answer(evidence: Evidence) -> Answer:
     figures = {
         "tests": {key: f"{mean:.1f} %" for key, mean in zip(groups, ours, strict=True)},
         "reported": {key: f"{of} %" for key, (_, of) in NETWORKS.items()},
+        **{"lowest": f"{min(ours):.1f} %", "highest": f"{max(ours):.1f} %"},
         "spread": f"{max(ours) - min(ours):.1f} points",
         "is_wider": max(ours) - min(ours) > max(theirs) - min(theirs),
         "mc": mc.figures,
