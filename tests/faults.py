@@ -115,7 +115,7 @@ class SlowShapes(Shapes):
     """Pictures whose training batches take a while, which is a setting of the data and not a callback.
 
     FAULTS_SLEEP seconds are slept for every batch. What is computed for all members of a population is computed in the
-    main thread; the batch number FAULTS_BREAK that is drawn there fails.
+    main thread; the batch number FAULTS_BREAK that is drawn there fails, and those of FAULTS_HOLD wait, see `_hold`.
     """
 
     def train_dataloader(self):
@@ -132,8 +132,24 @@ class _SlowBatches(Batches):
         if threading.current_thread() is threading.main_thread():
             if self.drawn == int(os.environ.get("FAULTS_BREAK", "-1")):
                 raise RuntimeError("the dog ate the batch")
+            if str(self.drawn) in os.environ.get("FAULTS_HOLD", "").split(","):
+                _hold(self.drawn)
             _SlowBatches.drawn += 1
         return super()._augmented(images, draws)
+
+
+def _hold(batch: int) -> None:
+    """Note in the folder FAULTS_FOLDER that this process has reached a batch, and wait there for the file `go_BATCH`.
+
+    Raises:
+        TimeoutError: it does not come; a test that failed leaves no process behind.
+    """
+    folder, end = Path(os.environ["FAULTS_FOLDER"]), time.monotonic() + 250
+    (folder / f"at_{batch}_{os.getpid()}").touch()
+    while not (folder / f"go_{batch}").exists():
+        if time.monotonic() > end:
+            raise TimeoutError(f"nobody continues from batch {batch}")
+        time.sleep(0.02)
 
 
 class PowerCut(Callback):

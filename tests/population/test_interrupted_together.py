@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 
 import pytest
 from members import assert_as_undisturbed, continued
@@ -20,7 +19,7 @@ SETTINGS = (
     "optim=adam",
 )
 JOBS = (*SETTINGS, "optim.lr=1e-3,5e-4", "seed=1,2")
-SLOW = {"FAULTS_SLEEP": "0.05"}  # a step, so that an epoch takes a second
+SECOND, THIRD = STEPS + 5, 2 * STEPS + 5  # batches in the middle of the second and the third epoch
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +35,21 @@ def epochs_of(folder):
     return {path.parent.name: len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")}
 
 
-def in_the_middle_of_the_second_epoch(folder) -> bool:
-    """Waits for it: an epoch has ended for all four, and half a second has gone by."""
-    reached = eventually(lambda: list(epochs_of(folder).values()) == [1] * 4)
-    time.sleep(0.5)
-    return reached
+def start_and_hold(folder, *arguments, at=(SECOND,)) -> Script:
+    """Start a sweep, each process of which waits at the batches ``at`` until they are released."""
+    (folder / "held").mkdir()
+    hold = {"FAULTS_FOLDER": str(folder / "held"), "FAULTS_HOLD": ",".join(map(str, at))}
+    # The epoch does not end in the moment between the announcement of a signal and the signal.
+    return start(*arguments, f"output_dir={folder}", **hold, FAULTS_SLEEP="0.05")
+
+
+def are_held(folder, batch=SECOND, processes=1) -> bool:
+    """Waits for it: all have ended the epochs before."""
+    return eventually(lambda: len([*(folder / "held").glob(f"at_{batch}_*")]) == processes, 200)
+
+
+def release(folder, batch=SECOND) -> None:
+    (folder / "held" / f"go_{batch}").touch()
 
 
 def trainer_of(process: Script) -> int:
@@ -51,8 +60,8 @@ def trainer_of(process: Script) -> int:
 @pytest.mark.parametrize("killed", cases(["the process that trains", "the launcher"], "the launcher"))
 def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
-    process = start(*arguments, **SLOW)
-    assert in_the_middle_of_the_second_epoch(tmp_path)
+    process = start_and_hold(tmp_path, *JOBS)
+    assert are_held(tmp_path)
     if killed == "the launcher":
         process.send(signal.SIGKILL)
         process.finish()
@@ -77,12 +86,12 @@ def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undistur
 @pytest.mark.slow
 def test_members_at_different_epochs_resume_together_and_solo(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
-    process = start(*arguments, **SLOW)
-    assert in_the_middle_of_the_second_epoch(tmp_path)
+    process = start_and_hold(tmp_path, *JOBS, at=(SECOND, THIRD))
+    assert are_held(tmp_path)
     folders = sorted(tmp_path.glob("study/*/checkpoints"))
     older = {folder: (folder / "last.ckpt").read_bytes() for folder in folders}
-    assert eventually(lambda: list(epochs_of(tmp_path).values()) == [2] * 4)
-    time.sleep(0.5)
+    release(tmp_path)
+    assert are_held(tmp_path, THIRD)
     process.send(signal.SIGKILL)
     process.finish()
     (folders[0] / "last.ckpt").unlink()
@@ -99,22 +108,22 @@ def test_members_at_different_epochs_resume_together_and_solo(undisturbed, tmp_p
 
 @pytest.mark.slow
 def test_solo_jobs_resume_as_a_population(undisturbed, tmp_path):
-    arguments = (*JOBS, f"output_dir={tmp_path}")
-    process = start(*arguments, "sweep.population=off", "sweep.jobs=4", **SLOW)
-    assert in_the_middle_of_the_second_epoch(tmp_path)
+    process = start_and_hold(tmp_path, *JOBS, "sweep.population=off", "sweep.jobs=4")
+    assert are_held(tmp_path, processes=4)
     process.send(signal.SIGKILL)
     process.finish()
-    assert sweep(*arguments).returncode == 0
+    assert sweep(*JOBS, f"output_dir={tmp_path}").returncode == 0
     found = results(tmp_path / "study").values()
     assert all(result["time"]["population"]["members"] == 4 for result in found)
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
 def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
-    arguments = (*JOBS, f"output_dir={tmp_path}")
-    process = start(*arguments, **SLOW)
-    assert in_the_middle_of_the_second_epoch(tmp_path)
+    process = start_and_hold(tmp_path, *JOBS)
+    assert are_held(tmp_path)
     process.send(signal.SIGINT)
+    assert eventually(lambda: "stopping: running jobs are saved after their epoch" in process.output())
+    release(tmp_path)
     stopped = process.finish()
     assert stopped.returncode == 130
     message = "interrupted: 4 jobs: 4 interrupted; the same command resumes from here"
@@ -124,7 +133,7 @@ def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
         ("interrupted", 2, "interrupted")
     ] * 4
     assert list(epochs_of(tmp_path).values()) == [2] * 4
-    resumed = sweep(*arguments)
+    resumed = sweep(*JOBS, f"output_dir={tmp_path}")
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert continued(tmp_path) == ["2"] * 4
     assert_as_undisturbed(tmp_path, undisturbed)
@@ -132,20 +141,17 @@ def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_all_members_at_once(undisturbed, tmp_path):
-    arguments = (*JOBS, f"output_dir={tmp_path}")
-    process = start(*arguments, FAULTS_SLEEP="0.3")  # an epoch takes 6 seconds
-    assert eventually(lambda: list(epochs_of(tmp_path).values()) == [1] * 4)
-    time.sleep(2)
-    process.send(signal.SIGINT)
-    time.sleep(0.5)
-    process.send(signal.SIGINT)
-    began = time.monotonic()
+    process = start_and_hold(tmp_path, *JOBS)
+    assert are_held(tmp_path)
+    for announced in ("stopping: running jobs are saved after their epoch", "stopping now"):
+        process.send(signal.SIGINT)
+        assert eventually(lambda announced=announced: announced in process.output())
+    release(tmp_path)
     stopped = process.finish()
-    assert time.monotonic() - began < 3
     assert stopped.returncode == 130
     assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}
     assert list(epochs_of(tmp_path).values()) == [1] * 4
-    assert sweep(*arguments).returncode == 0
+    assert sweep(*JOBS, f"output_dir={tmp_path}").returncode == 0
     assert_as_undisturbed(tmp_path, undisturbed)
 
 
