@@ -18,10 +18,27 @@ from trainlab.data.batches import Batches
 from trainlab.data.shapes import Shapes
 
 
+def hold_at(number: int) -> None:
+    """If ``number`` is one of FAULTS_HOLD: note in FAULTS_FOLDER that this process is there, and wait for `go_NUMBER`.
+
+    Raises:
+        TimeoutError: it does not come; a test that failed leaves no process behind.
+    """
+    if str(number) not in os.environ.get("FAULTS_HOLD", "").split(","):
+        return
+    folder, end = Path(os.environ["FAULTS_FOLDER"]), time.monotonic() + 250
+    (folder / f"at_{number}_{os.getpid()}").touch()
+    while not (folder / f"go_{number}").exists():
+        if time.monotonic() > end:
+            raise TimeoutError(f"nobody continues from {number}")
+        time.sleep(0.02)
+
+
 class Fault(Callback):
     """Does ``what`` before a step, unless the environment variable FAULTS is "off".
 
-    FAULTS_SLEEP seconds are slept before every step. The file FAULTS_BEGUN is made before that step.
+    FAULTS_SLEEP seconds are slept before every step, and it waits before those of FAULTS_HOLD, see `hold_at`. The file
+    FAULTS_BEGUN is made before that step.
     """
 
     def __init__(self, what: str = "nothing", step: int = 25) -> None:
@@ -30,6 +47,7 @@ class Fault(Callback):
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         time.sleep(self.sleep_s)
+        hold_at(trainer.global_step)
         if trainer.global_step == self.step and os.environ.get("FAULTS") != "off":
             self.trainer = trainer
             if begun := os.environ.get("FAULTS_BEGUN"):
@@ -115,7 +133,7 @@ class SlowShapes(Shapes):
     """Pictures whose training batches take a while, which is a setting of the data and not a callback.
 
     FAULTS_SLEEP seconds are slept for every batch. What is computed for all members of a population is computed in the
-    main thread; the batch number FAULTS_BREAK that is drawn there fails, and those of FAULTS_HOLD wait, see `_hold`.
+    main thread; the batch number FAULTS_BREAK that is drawn there fails, and those of FAULTS_HOLD wait, see `hold_at`.
     """
 
     def train_dataloader(self):
@@ -132,24 +150,9 @@ class _SlowBatches(Batches):
         if threading.current_thread() is threading.main_thread():
             if self.drawn == int(os.environ.get("FAULTS_BREAK", "-1")):
                 raise RuntimeError("the dog ate the batch")
-            if str(self.drawn) in os.environ.get("FAULTS_HOLD", "").split(","):
-                _hold(self.drawn)
+            hold_at(self.drawn)
             _SlowBatches.drawn += 1
         return super()._augmented(images, draws)
-
-
-def _hold(batch: int) -> None:
-    """Note in the folder FAULTS_FOLDER that this process has reached a batch, and wait there for the file `go_BATCH`.
-
-    Raises:
-        TimeoutError: it does not come; a test that failed leaves no process behind.
-    """
-    folder, end = Path(os.environ["FAULTS_FOLDER"]), time.monotonic() + 250
-    (folder / f"at_{batch}_{os.getpid()}").touch()
-    while not (folder / f"go_{batch}").exists():
-        if time.monotonic() > end:
-            raise TimeoutError(f"nobody continues from batch {batch}")
-        time.sleep(0.02)
 
 
 class PowerCut(Callback):

@@ -140,6 +140,24 @@ def eventually(condition, limit_s: float = 60, every_s: float = 0.05) -> bool:
     return True
 
 
+def holding(folder: Path, *numbers: int) -> dict[str, str]:
+    """Variables with which each process waits at these steps or batches, however late it starts; see `faults`."""
+    (folder / "held").mkdir(parents=True)
+    # Where a signal comes a moment after its announcement, the epoch has not ended yet.
+    slow = {"FAULTS_SLEEP": "0.05"}
+    return {"FAULTS_FOLDER": str(folder / "held"), "FAULTS_HOLD": ",".join(map(str, numbers)), **slow}
+
+
+def are_held(folder: Path, number: int, processes: int = 1) -> bool:
+    """Waits until so many processes wait at ``number``."""
+    return eventually(lambda: len([*(folder / "held").glob(f"at_{number}_*")]) == processes, 200)
+
+
+def release(folder: Path, number: int) -> None:
+    """Let those that wait at ``number`` continue."""
+    (folder / "held" / f"go_{number}").touch()
+
+
 def run_folders(folder: Path) -> list[Path]:
     """All folders in that of a sweep, but the report's and those of leases."""
     return [path for path in folder.iterdir() if path.is_dir() and path.name != "figures" and path.suffix != ".lease"]

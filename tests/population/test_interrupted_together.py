@@ -8,7 +8,7 @@ import pytest
 from members import assert_as_undisturbed, continued
 
 from conftest import STEPS, cases
-from sweeping import Script, eventually, figures, in_session, results, start, sweep
+from sweeping import Script, are_held, eventually, figures, holding, in_session, release, results, start, sweep
 from trainlab.runs.files import read_rows
 
 pytestmark = pytest.mark.slow
@@ -36,20 +36,7 @@ def epochs_of(folder):
 
 
 def start_and_hold(folder, *arguments, at=(SECOND,)) -> Script:
-    """Start a sweep, each process of which waits at the batches ``at`` until they are released."""
-    (folder / "held").mkdir()
-    hold = {"FAULTS_FOLDER": str(folder / "held"), "FAULTS_HOLD": ",".join(map(str, at))}
-    # The epoch does not end in the moment between the announcement of a signal and the signal.
-    return start(*arguments, f"output_dir={folder}", **hold, FAULTS_SLEEP="0.05")
-
-
-def are_held(folder, batch=SECOND, processes=1) -> bool:
-    """Waits for it: all have ended the epochs before."""
-    return eventually(lambda: len([*(folder / "held").glob(f"at_{batch}_*")]) == processes, 200)
-
-
-def release(folder, batch=SECOND) -> None:
-    (folder / "held" / f"go_{batch}").touch()
+    return start(*arguments, f"output_dir={folder}", **holding(folder, *at))
 
 
 def trainer_of(process: Script) -> int:
@@ -61,7 +48,7 @@ def trainer_of(process: Script) -> int:
 def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start_and_hold(tmp_path, *JOBS)
-    assert are_held(tmp_path)
+    assert are_held(tmp_path, SECOND)
     if killed == "the launcher":
         process.send(signal.SIGKILL)
         process.finish()
@@ -87,10 +74,10 @@ def test_a_population_killed_in_an_epoch_loses_that_epoch_alone(killed, undistur
 def test_members_at_different_epochs_resume_together_and_solo(undisturbed, tmp_path):
     arguments = (*JOBS, f"output_dir={tmp_path}")
     process = start_and_hold(tmp_path, *JOBS, at=(SECOND, THIRD))
-    assert are_held(tmp_path)
+    assert are_held(tmp_path, SECOND)
     folders = sorted(tmp_path.glob("study/*/checkpoints"))
     older = {folder: (folder / "last.ckpt").read_bytes() for folder in folders}
-    release(tmp_path)
+    release(tmp_path, SECOND)
     assert are_held(tmp_path, THIRD)
     process.send(signal.SIGKILL)
     process.finish()
@@ -109,7 +96,7 @@ def test_members_at_different_epochs_resume_together_and_solo(undisturbed, tmp_p
 @pytest.mark.slow
 def test_solo_jobs_resume_as_a_population(undisturbed, tmp_path):
     process = start_and_hold(tmp_path, *JOBS, "sweep.population=off", "sweep.jobs=4")
-    assert are_held(tmp_path, processes=4)
+    assert are_held(tmp_path, SECOND, processes=4)
     process.send(signal.SIGKILL)
     process.finish()
     assert sweep(*JOBS, f"output_dir={tmp_path}").returncode == 0
@@ -120,10 +107,10 @@ def test_solo_jobs_resume_as_a_population(undisturbed, tmp_path):
 
 def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
     process = start_and_hold(tmp_path, *JOBS)
-    assert are_held(tmp_path)
+    assert are_held(tmp_path, SECOND)
     process.send(signal.SIGINT)
     assert eventually(lambda: "stopping: running jobs are saved after their epoch" in process.output())
-    release(tmp_path)
+    release(tmp_path, SECOND)
     stopped = process.finish()
     assert stopped.returncode == 130
     message = "interrupted: 4 jobs: 4 interrupted; the same command resumes from here"
@@ -142,11 +129,11 @@ def test_ctrl_c_lets_all_members_end_their_epoch(undisturbed, tmp_path):
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_all_members_at_once(undisturbed, tmp_path):
     process = start_and_hold(tmp_path, *JOBS)
-    assert are_held(tmp_path)
+    assert are_held(tmp_path, SECOND)
     for announced in ("stopping: running jobs are saved after their epoch", "stopping now"):
         process.send(signal.SIGINT)
         assert eventually(lambda announced=announced: announced in process.output())
-    release(tmp_path)
+    release(tmp_path, SECOND)
     stopped = process.finish()
     assert stopped.returncode == 130
     assert {result["status"] for result in results(tmp_path / "study").values()} == {"interrupted"}

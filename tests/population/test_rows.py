@@ -9,7 +9,7 @@ from members import assert_same_run, continued, together
 from torch._dynamo.utils import counters
 
 from conftest import STEPS
-from sweeping import eventually, start, sweep
+from sweeping import are_held, holding, start, sweep
 from trainlab.population.runner import rows_for
 from trainlab.runs.checkpoints import load_checkpoint
 from trainlab.runs.files import read_rows
@@ -80,13 +80,13 @@ def test_a_killed_population_resumes_to_the_bit(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
     arguments = (*settings, f"output_dir={tmp_path / 'cut'}")
-    hold = {"FAULTS_FOLDER": str(tmp_path), "FAULTS_HOLD": str(STEPS + 5)}  # in the second epoch
-    process = start(*arguments, **environment, **hold)
+    second = STEPS + 5  # a batch in the middle of the second epoch
+    process = start(*arguments, **environment, **holding(tmp_path, second))
 
     def found(name):
         return [*(tmp_path / "cut").glob(f"study/*/{name}")]
 
-    assert eventually(lambda: [*tmp_path.glob("at_*")] != [], 200)
+    assert are_held(tmp_path, second)
     process.send(signal.SIGKILL)
     process.finish()
     assert [len(read_rows(path)) for path in found("metrics.csv")] == [1] * 9

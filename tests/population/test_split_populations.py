@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from members import assert_as_undisturbed, continued
 
-from sweeping import eventually, figures, run_folders, start, sweep
+from conftest import STEPS
+from sweeping import eventually, figures, holding, release, run_folders, start, sweep
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 from trainlab.sweep.plan import CONTINUE, RUN, Job
@@ -52,19 +53,21 @@ def epochs_of(folder):
 
 @pytest.mark.slow
 def test_ctrl_c_while_it_is_divided_is_like_any_other(undisturbed, tmp_path):
-    process = start(*JOBS, f"output_dir={tmp_path}", **WORTH_IT, FAULTS_SLEEP="0.2")
-    assert eventually(lambda: TOLD in process.output())
-    made = max(epochs_of(tmp_path))
+    second = STEPS + 5  # a batch in the second epoch, which four have
+    process = start(*JOBS, f"output_dir={tmp_path}", **WORTH_IT, **holding(tmp_path, second))
+    assert eventually(lambda: TOLD in process.output(), 200)
     process.send(signal.SIGINT)
+    assert eventually(lambda: "stopping: running jobs are saved after their epoch" in process.output())
+    release(tmp_path, second)
     stopped = process.finish()
     assert stopped.returncode == 130
     message = "interrupted: 8 jobs: 4 completed, 4 interrupted; the same command resumes from here"
     assert stopped.stderr.splitlines()[-1] == message
-    assert epochs_of(tmp_path) == [1] * 4 + [made + 1] * 4, "the epoch that was under way"
+    assert epochs_of(tmp_path) == [1] * 4 + [2] * 4, "the epoch that was under way"
     assert continued(tmp_path) == []
 
     assert sweep(*JOBS, f"output_dir={tmp_path}").returncode == 0
-    assert continued(tmp_path) == [str(made + 1)] * 4
+    assert continued(tmp_path) == ["2"] * 4
     assert_as_undisturbed(tmp_path, undisturbed)
 
 

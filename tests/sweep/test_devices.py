@@ -5,7 +5,19 @@ import signal
 
 import pytest
 
-from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
+from sweeping import (
+    FAULT,
+    are_held,
+    eventually,
+    figures,
+    holding,
+    in_session,
+    release,
+    results,
+    run_folders,
+    start,
+    sweep,
+)
 from trainlab.runs.files import read_rows
 
 pytestmark = pytest.mark.ddp
@@ -75,10 +87,13 @@ def test_a_killed_process_fails_its_job_within_a_minute_and_not_the_sweep(tmp_pa
 @pytest.mark.slow
 def test_ctrl_c_reaches_all_processes_of_a_job_and_it_resumes(mixed, tmp_path):
     arguments = ("model=bn", "trainer.devices=2", *SETTINGS, f"output_dir={tmp_path}", "seed=1")
-    process = start(*arguments, FAULTS_SLEEP="0.4")
-    assert eventually(lambda: list(tmp_path.glob("study/*/metrics.csv")))
+    second = 5 + 2  # of the steps of the second epoch
+    process = start(*arguments, **holding(tmp_path, second))
+    assert are_held(tmp_path, second, processes=2)
     assert len(in_session(process.pid)) == 4  # the sweep, who waits, and two who train
     process.send(signal.SIGINT)
+    assert eventually(lambda: "stopping: running jobs are saved after their epoch" in process.output())
+    release(tmp_path, second)
     assert process.finish().returncode == 130
     (result,) = results(tmp_path / "study").values()
     assert (result["status"], result["metrics"]["epochs"]) == ("interrupted", 2)

@@ -8,11 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweeping import FAULT, eventually, figures, in_session, results, run_folders, start, sweep
+from conftest import STEPS
+from sweeping import (
+    FAULT,
+    are_held,
+    eventually,
+    figures,
+    holding,
+    in_session,
+    release,
+    results,
+    run_folders,
+    start,
+    sweep,
+)
 from trainlab.runs.files import read_rows
 from trainlab.runs.result import Result
 
-EPOCHS = 3
 JOBS = (FAULT, "model=elu_he,bn", "seed=1,2", "name=study", "trainer.max_epochs=3")
 SLOW = {"FAULTS_SLEEP": "0.03"}  # a step; 19 of them an epoch
 
@@ -34,9 +46,9 @@ def epochs_of(folder):
 
 @pytest.mark.slow
 def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(undisturbed, tmp_path):
-    arguments = (*JOBS, f"output_dir={tmp_path}")
-    first = start(*arguments, FAULTS_SLEEP="0.1")
-    second = start(*arguments, FAULTS_SLEEP="0.1")  # the same second, the same folder
+    arguments, step = (*JOBS, f"output_dir={tmp_path}"), STEPS + 5  # in the second epoch
+    hold = holding(tmp_path, step)
+    first, second = start(*arguments, **hold), start(*arguments, **hold)  # the same second, the same folder
     try:
         assert eventually(lambda: first.poll() is not None or second.poll() is not None)
         (loser, winner) = (first, second) if first.poll() is not None else (second, first)
@@ -46,8 +58,10 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
             f"error: another sweep is running in {tmp_path / 'study'}; wait for it, or set another name=\n"
         )
         assert re.fullmatch(r"checking \d+ jobs?(: .*)?\n", refused.stdout)
-        assert eventually(lambda: epochs_of(tmp_path) != [])
+        assert are_held(tmp_path, step)
         winner.send(signal.SIGINT)
+        assert eventually(lambda: "stopping: running jobs are saved after their epoch" in winner.output())
+        release(tmp_path, step)
         stopped = winner.finish()
     finally:
         first.send(signal.SIGKILL), second.send(signal.SIGKILL)
@@ -57,14 +71,14 @@ def test_ctrl_c_stops_the_sweep_and_nobody_else_gets_into_its_folder_meanwhile(u
     assert "stopping: running jobs are saved after their epoch; press Ctrl-C again to stop now" in stopped.stdout
     ((name, result),) = results(tmp_path / "study").items()
     assert (name, result["status"]) == ("model=elu_he seed=1", "interrupted")
-    assert 1 <= result["metrics"]["epochs"] < EPOCHS, "the signal came too late; the test shows nothing"
-    assert epochs_of(tmp_path) == [result["metrics"]["epochs"]]
+    assert result["metrics"]["epochs"] == 2
+    assert epochs_of(tmp_path) == [2]
 
     resumed = sweep(*arguments)
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert figures(tmp_path / "study") == undisturbed
     logs = [path.read_text() for path in tmp_path.glob("study/*/train.log")]
-    assert sum(f"last.ckpt after epoch {result['metrics']['epochs']}" in log for log in logs) == 1
+    assert sum("last.ckpt after epoch 2" in log for log in logs) == 1
 
 
 @pytest.mark.slow
