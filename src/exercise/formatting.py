@@ -31,7 +31,8 @@ def format_val_acc(group: Group) -> str:
 
 def mean_accuracy(group: Group) -> str:
     """The same without its interval: "50.1 %"."""
-    return f"{100 * group.summary('metrics', 'val_acc').mean:.1f} %"
+    mean = group.summary("metrics", "val_acc").mean
+    return f"{100 * mean:.1f} %" if group.runs else "no completed run"
 
 
 def format_rate(lr: float) -> str:

@@ -69,7 +69,7 @@ def test_raw_inputs(leave: Leave, evidence: Evidence, wrong: float, verdict: str
     ]
     assert verdicts(found) == [verdict]
     assert text in said
-    assert "deviation is 0.58 after the first layer and 1.03 after the last hidden one. It does not help" in said
+    assert "deviation is 0.58 after the first layer and 1.03 after the last hidden one." in said
     assert [cell[0] for cell in found.tables[1][1].rows[1][1:]] == ["0.00", "0.58", "0.00", "1.03"]
 
 

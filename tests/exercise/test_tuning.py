@@ -73,7 +73,7 @@ def test_its_figures_are_those_of_the_runs(leave: Leave, evidence: Callable[[], 
     leave_part(leave, "8b", [0.500, 0.502, 0.501], epochs=12)
     leave_part(leave, "8c", [0.530, 0.533, 0.531], epochs=4)
     figures = answer("8c", evidence(), **{"8c": 3.0}).figures
-    assert (figures["val"], figures["old_val"], figures["best_epochs"]) == ("53.1 ± 0.4 %", "50.1 ± 0.2 %", "4")
+    assert (figures["val"], figures["old_val"], figures["best_epochs"]) == ("53.1 %", "50.1 %", "4")
     assert figures["accuracy"].amount == "+3.0 (2.9 to 3.2) points"
     assert figures["epochs"].mean == pytest.approx(0.29, abs=0.005)  # 4 instead of 13, 14 and 15
     assert figures["step"].amount == "1.50 times (1.50 to 1.51)"

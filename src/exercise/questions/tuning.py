@@ -7,7 +7,7 @@ from math import nan
 from typing import NamedTuple
 
 from exercise.contrast import Contrast, contrast_epochs, contrast_groups, contrast_ratio, judge, judge_claims
-from exercise.formatting import accuracy_cells, format_rate, format_val_acc, number_cell, text_cells, with_label
+from exercise.formatting import accuracy_cells, format_rate, mean_accuracy, number_cell, text_cells, with_label
 from exercise.outcomes import format_best_epochs, rate_of
 from exercise.plots import plot_curves
 from exercise.questions.mc_dropout import answer_of, measure_mc_dropout
@@ -80,7 +80,7 @@ CLAIMS = {
 }
 HEADINGS = ["network", "rate", "validation %", "test % †", "seeds", "best epochs", "s an epoch"]
 SHOWN: dict[str, Callable[[Group], str | float]] = {
-    "val": format_val_acc,
+    "val": mean_accuracy,
     "lr": lambda group: format_rate(rate_of(group)),
     "rate": rate_of,
     "best_epochs": format_best_epochs,
@@ -139,7 +139,7 @@ def answer_8(evidence: Evidence) -> Answer:
     for one in found:
         side = "losses" if one.high < 0 else "neither" if one.verdict == "contradicted" else "open"
         sides["gains" if one.verdict == "confirmed" else side].append(one)
-    best = {"best": done[0].label, "best_val": format_val_acc(done[0])} if done else {"best": "", "best_val": ""}
+    best = {"best": done[0].label, "best_val": mean_accuracy(done[0])} if done else {"best": "", "best_val": ""}
     values = [of.of("metrics", "val_acc").values() for of in done]
     best["spread"] = f"{100 * max((max(own) - min(own) for own in values), default=0):.1f} points"
     changes: list[list[Cell]] = []

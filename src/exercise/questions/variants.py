@@ -1,7 +1,7 @@
 """Networks of other worked solutions, each compared with the part of question 8 that it varies."""
 
 from exercise.contrast import contrast_groups, contrast_ratio, judge_claims
-from exercise.formatting import format_val_acc
+from exercise.formatting import mean_accuracy
 from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy
 from exercise.plots import plot_curves
 from exercise.questions import tuning
@@ -58,7 +58,7 @@ def answer(evidence: Evidence) -> Answer:
     )
     found = {key: claim.contrasts[0] for key, claim in zip(VARIANTS, claims, strict=True)}
     groups = {group.label: group for pair in pairs.values() for group in pair[::-1] if group.runs}
-    figures = {f"{key}_val": format_val_acc(new) for key, (new, _) in pairs.items()}
+    figures = {f"{key}_val": mean_accuracy(new) for key, (new, _) in pairs.items()}
     lost, guess = pairs["elu_alpha_dropout"][0], guessing_accuracy(pairs["swish"][0])
     is_guessing = lost.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guess
     return Answer(
