@@ -46,7 +46,7 @@ def test_a_training_is_the_same_to_the_bit(train, case):
 
 @pytest.mark.slow
 def test_a_compiled_training_too(train):
-    settings = ("model=bn", *DROPOUT, "compile=true")
+    settings = ("model=bn", "model.depth=1", *DROPOUT, "compile=true")
     _, plain = train(*settings, name="plain")
     _, probed = train(*settings, ON, name="probed")
     assert_same_training(probed, plain)

@@ -38,7 +38,7 @@ def assert_equal(works, folder):
 @pytest.mark.parametrize("case", CASES)
 def test_members_are_those_of_eager_runs(case, tmp_path):
     common, own = CASES[case]
-    assert_equal([[*common, *settings] for settings in own], tmp_path)
+    assert_equal([["model.depth=3", *common, *settings] for settings in own], tmp_path)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from members import assert_same_run
 
 import task_data
-from conftest import cases
+from conftest import first
 from task_data import F1, R2
 from trainlab.config.compose import compose
 from trainlab.population.eligibility import ineligible_reason
@@ -22,6 +22,7 @@ TASKS = {
     "values": ["two values", R2, "task.criterion=huber"],
     "focal": ["classes", "task.focal_gamma=2"],
     "weights": ["classes", "task.class_weights=balanced", "task.label_smoothing=0.1"],
+    "focal, weights": ["classes", "task.focal_gamma=2", "task.class_weights=balanced", "task.label_smoothing=0.1"],
 }
 OWN = ["~task.criterion", "~task.huber_delta"]
 
@@ -30,8 +31,17 @@ def config(folder, name, *overrides):
     return compose([*SMALL, f"output_dir={folder}", "name=small", f"run_dir={folder / name}", *overrides])
 
 
-@pytest.mark.parametrize("task", cases(TASKS, "labels"))
-@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+# Compiled, one of those whose loss is batched by `torch.func.vmap`, and one of `weighted_losses`.
+@pytest.mark.parametrize(
+    ("task", "compile"),
+    first(
+        1,
+        [
+            *(("labels", False), ("values", False), ("focal", False), ("weights", False)),
+            *(("labels", True), ("focal, weights", True)),
+        ],
+    ),
+)
 def test_members_equal_solo_runs(task, compile, tmp_path):
     kind, *own = TASKS[task]
     common = [*task_data.save(tmp_path, kind), *own, f"compile={compile}"]

@@ -8,7 +8,6 @@ import pytest
 import torch
 from members import STEPS, alone, assert_same_run, config, together
 
-from conftest import cases
 from trainlab.data.shapes import Shapes
 from trainlab.population.runner import Population
 from trainlab.run import run
@@ -25,7 +24,11 @@ CASES = {
     ],
 }
 SEEDS = (1, 1, 2)
-SOME = pytest.mark.parametrize("works", cases(CASES, "dropout, plateau"), indirect=True)
+
+
+def resumed(*names):
+    """Runs of these cases; each kind of state is resumed in several ways."""
+    return pytest.mark.parametrize("works", names, indirect=True)
 
 
 def cut_short(works, epochs):
@@ -64,7 +67,7 @@ def assert_same_as_undisturbed(works):
 
 
 @pytest.mark.slow
-@SOME
+@resumed("bn, one cycle", "dropout, plateau")
 def test_members_at_different_epochs_resume_together(works):
     cut_short(works, (1, 2, 3))
     for result in together(works):
@@ -81,7 +84,7 @@ def test_members_at_different_epochs_have_their_own_steps_left_to_max_steps(tmp_
     assert_same_as_undisturbed(works)
 
 
-@SOME
+@resumed("dropout, plateau", pytest.param("nadam", marks=pytest.mark.slow))
 def test_a_member_resumes_solo(works):
     cut_short(works, (1, 2, 2))
     for folder, overrides in works.items():
@@ -89,8 +92,8 @@ def test_a_member_resumes_solo(works):
     assert_same_as_undisturbed(works)
 
 
-@SOME
 @pytest.mark.slow
+@resumed("nadam", "bn, one cycle")
 def test_solo_runs_resume_together(works, monkeypatch):
     start = TaskModule.on_train_epoch_start
     for (folder, overrides), epoch in zip(works.items(), (1, 3, 2), strict=True):
@@ -184,7 +187,8 @@ def test_members_keep_the_number_of_threads(tmp_path, monkeypatch):
         torch.set_num_threads(before)
 
 
-@SOME
+@pytest.mark.slow
+@resumed("dropout, plateau", "bn, one cycle")
 def test_members_that_were_saved_inside_an_epoch_resume_together(works):
     """As where the end of their process is announced, and the epoch does not fit into what is left of it."""
     steps = []
