@@ -84,18 +84,18 @@ def test_a_rate_is_trained_as_it_would_be_alone(kind: tuple[str, ...], find: Any
 def test_several_processes_find_what_one_finds(find: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     settings = ("lr_search.num_rates=5", "lr_search.max_lr=1e4", "optim=sgd", "trainer.precision=64-true")
     found = []
-    for processes in (1, 2, 3):
+    for processes in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda processes=processes: processes)
         found.append(find(*settings, f"lr_search.cache_dir={tmp_path / str(processes)}"))
     one = found[0]["curve"]
     assert None in one["losses"][-1]  # some diverge
-    for other in (result["curve"] for result in found[1:]):
-        assert other["lr"] == one["lr"]
-        for ours, theirs in zip(other["losses"], one["losses"], strict=True):
-            assert [x is None for x in ours] == [x is None for x in theirs]
-            finite = [[x for x in row if x is not None] for row in (ours, theirs)]
-            assert finite[0] == pytest.approx(finite[1], rel=1e-9)  # a smaller population sums in another order
-    assert found[0]["lr"] == found[1]["lr"] == found[2]["lr"]
+    three = found[1]["curve"]
+    assert three["lr"] == one["lr"]
+    for ours, theirs in zip(three["losses"], one["losses"], strict=True):
+        assert [x is None for x in ours] == [x is None for x in theirs]
+        finite = [[x for x in row if x is not None] for row in (ours, theirs)]
+        assert finite[0] == pytest.approx(finite[1], rel=1e-9)  # a smaller population sums in another order
+    assert found[0]["lr"] == found[1]["lr"]
 
 
 @pytest.mark.slow
