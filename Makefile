@@ -34,7 +34,7 @@ test: setup ## what matters most, in three minutes on two cores
 test-all: setup ## all tests that need no GPU, no CIFAR-10 and no cluster: those of `make test` and the slow ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not gpu and not realdata and not cluster'
 
-test-cluster: setup ## tests of clusters, in the SLURM that SLURM_CONF names, which they disturb, and in Ray
+test-cluster: setup ## tests of several nodes: in the SLURM that SLURM_CONF names, which they disturb, in Ray, by torchrun
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m cluster
 
 check: lint types test ## before every commit; CI runs test-all

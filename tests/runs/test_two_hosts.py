@@ -63,7 +63,7 @@ def epochs(folder):
     return [len(read_rows(path)) for path in folder.glob("study/*/metrics.csv")]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not can_unshare(), reason="unshare is not permitted, so there are no two hosts")
 def test_two_hosts_train_each_run_once_also_where_one_is_suspended_and_wakes(tmp_path):

@@ -9,9 +9,10 @@ import time
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 
 from conftest import TINY, with_defaults
-from sweeping import FAULT, HERE
+from sweeping import FAULT, HERE, Script
 from trainlab.config.resolvers import PROJECT
 from trainlab.runs.checkpoints import load_checkpoint, network_weights
 from trainlab.runs.result import Result
@@ -58,6 +59,7 @@ def weights(folder):
     return network_weights(load_checkpoint(folder / "checkpoints" / "last.ckpt"))
 
 
+@pytest.mark.cluster
 def test_two_nodes_train_what_two_devices_do_and_a_killed_one_resumes(tmp_path):
     """As one story, for its processes take most of the time."""
     port, settings = (
@@ -102,27 +104,47 @@ def test_two_nodes_train_what_two_devices_do_and_a_killed_one_resumes(tmp_path):
     assert all(torch.equal(value, expected[key]) for key, value in weights(tmp_path / "nodes" / "cut").items())
 
 
+def test_two_processes_of_one_node_train_what_two_devices_do(tmp_path):
+    settings = with_defaults(TINY, f"output_dir={tmp_path}", "trainer.devices=2")
+    whole = Script("train.py", [*settings, "name=one"], tmp_path, {}).finish()
+    assert whole.returncode == 0, whole.stderr
+    statuses, output = ended(torchrun(["--standalone", "--nproc-per-node=2"], *settings, "name=two"))
+    assert statuses == [0], output
+    assert len(own_lines(output)) == 2, output  # the first process alone prints, a line an epoch
+    one, two = (Result.read(tmp_path / name) for name in ("one", "two"))
+    assert one.metrics == two.metrics
+    expected, found = (weights(tmp_path / name) for name in ("one", "two"))
+    assert all(torch.equal(value, expected[key]) for key, value in found.items())
+
+
+def outcomes(folder, port, words, environments):
+    """Exit statuses, and all that was printed, of processes with such variables."""
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    scripts = [Script("train.py", with_defaults(TINY, *words), folder, address | own) for own in environments]
+    done = [script.finish(timeout_s=200) for script in scripts]
+    return [one.returncode for one in done], "".join(one.stdout + one.stderr for one in done)
+
+
 @pytest.mark.parametrize(
-    ("words", "status", "message"),
+    ("words", "message"),
     [
         (
             ["trainer.devices=1"],
-            2,
             "error: torchrun has started 2 processes (2 on each of 1 nodes), got trainer.devices=1",
         ),
-        (
-            ["-m", "seed=1,2"],
-            2,
-            "error: a sweep is one process that starts its jobs itself, got 2 processes",
-        ),
-        (["trainer.devices=2", "optim.lr=-1"], 2, "error: lr must be positive"),
+        (["-m", "seed=1,2"], "error: a sweep is one process that starts its jobs itself, got 2 processes"),
+        (["trainer.devices=2", "optim.lr=-1"], "error: lr must be positive"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(words, status, message, tmp_path):
-    _, output = ended(torchrun(["--standalone", "--nproc-per-node=2"], *words, f"output_dir={tmp_path / 'out'}"))
+def test_a_mistake_is_one_line_and_leaves_nothing(words, message, tmp_path):
+    """With the variables and the store of torchrun, without the seconds that it takes."""
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    launch = {"TORCHELASTIC_RUN_ID": "r", "TORCHELASTIC_USE_AGENT_STORE": "True", "GROUP_RANK": "0", "WORLD_SIZE": "2"}
+    processes = [launch | {"RANK": str(i), "LOCAL_RANK": str(i)} for i in (0, 1)]
+    statuses, output = outcomes(tmp_path, store.port, [*words, f"output_dir={tmp_path / 'out'}"], processes)
     errors = own_lines(output)
     assert len(errors) == 1 and errors[0].startswith(message), output
-    assert f"exitcode  : {status}" in output
+    assert statuses == [2, 2]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,10 +152,8 @@ def test_processes_on_nodes_that_are_started_by_hand(tmp_path):
     """The first one searches the learning rate while the other waits."""
     search = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=1")
     settings = (f"output_dir={tmp_path / 'out'}", f"lr_search.cache_dir={tmp_path / 'cache'}", "trainer.max_epochs=1")
-    words = with_defaults(TINY, *settings, *search, "trainer.num_nodes=2")
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = [start([sys.executable, TRAIN, *words], NODE_RANK=str(i), **address) for i in (0, 1)]
-    statuses, output = ended(*processes)
+    nodes = [{"NODE_RANK": str(i)} for i in (0, 1)]
+    statuses, output = outcomes(tmp_path, free_port(), [*settings, *search, "trainer.num_nodes=2"], nodes)
     assert statuses == [0, 0], output
     (folder,) = (tmp_path / "out").iterdir()
     result = Result.read(folder)
