@@ -16,7 +16,12 @@ HERE = Path(__file__).parent
 _LOCK = threading.Lock()
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["sweeping", "trainlab.run", "hydra", "optuna", "torchmetrics", "matplotlib.pyplot", "scipy.stats"]
+    [
+        *("sweeping", "trainlab.run", "trainlab.commands.train", "trainlab.population.runner"),
+        *("hydra_plugins.trainlab.launcher", "hydra_plugins.trainlab._sweep", "trainlab.sweep.run_items"),
+        *("hydra._internal.hydra", "hydra._internal.config_loader_impl", "hydra.core.override_parser.overrides_parser"),
+        *("optuna", "torchmetrics", "matplotlib.pyplot", "scipy.stats"),
+    ]
 )
 
 
