@@ -77,7 +77,7 @@ def test_a_killed_sweep_resumes_with_its_rates(tmp_path: Path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert sweep(*slow, f"output_dir={whole}").returncode == 0
     process = start(*slow, f"output_dir={cut}", FAULTS_SLEEP="0.05")
-    assert eventually(lambda: [len(read_rows(path)) for path in cut.glob("study/*/metrics.csv")] == [1, 1])
+    assert eventually(lambda: [len(read_rows(path)) > 0 for path in cut.glob("study/*/metrics.csv")] == [True, True])
     process.send(signal.SIGKILL)
     process.finish()
     shutil.rmtree(cut / ".lr_search")
