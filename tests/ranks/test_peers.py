@@ -37,7 +37,7 @@ def error_of(peers, silence_s=20.0):
     return str(peers.lost(silence_s))
 
 
-def test_the_others_get_what_the_main_process_has_decided(pair):
+def test_the_others_get_what_the_main_process_has_decided(pair, monkeypatch):
     main, other = pair
     assert main.meet(2) == [2]  # both on the first node
     main.publish("lr: 1e-3")
@@ -45,9 +45,10 @@ def test_the_others_get_what_the_main_process_has_decided(pair):
     other.leave(0, None)
     assert eventually(lambda: main._seen[1].content["status"] == 0)
     assert main.lost() is None, "it has ended in order"
+    monkeypatch.setattr(module, "SHORT_SILENCE_S", 60)
     begun = time.monotonic()
     assert main.leave(0, None)
-    assert time.monotonic() - begun < 0.4, "nobody is left to wait for"
+    assert time.monotonic() - begun < 30, "nobody is left to wait for"
 
 
 def test_what_has_failed_is_reported_by_the_main_process(pair):

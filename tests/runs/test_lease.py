@@ -75,9 +75,9 @@ def test_the_lease_of_a_process_that_was_killed_here_is_free_at_once(tmp_path):
         with pytest.raises(Held):
             acquire(tmp_path, TRAINING)
         process.kill()
-    begun = time.monotonic()
-    assert acquire(tmp_path, TRAINING).number == 2
-    assert time.monotonic() - begun < 1
+    said = []
+    assert acquire(tmp_path, TRAINING, on_wait=said.append).number == 2
+    assert said == [], "it was waited for"
 
 
 def test_a_holder_elsewhere_is_alive_while_its_heartbeat_changes(tmp_path, elsewhere, monkeypatch):
@@ -111,9 +111,8 @@ def test_many_runs_of_a_dead_host_are_waited_for_once(tmp_path, elsewhere):
     heartbeat.wait_for(folders, on_wait=said.append)
     assert time.monotonic() - begun >= 0.4
     assert [text.partition(" is held by ")[0] for text in said] == [f"{folders[0]} (and 2 more)"]
-    begun = time.monotonic()
-    assert [acquire(folder, TRAINING).number for folder in folders] == [2, 2, 2]
-    assert time.monotonic() - begun < 0.3
+    assert [acquire(folder, TRAINING, on_wait=said.append).number for folder in folders] == [2, 2, 2]
+    assert len(said) == 1
 
 
 def test_a_holder_that_is_alive_is_waited_for_on_demand(tmp_path, monkeypatch):
