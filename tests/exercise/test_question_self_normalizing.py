@@ -84,7 +84,7 @@ def test_a_deviation_that_is_not_kept(made):
     found = answer(made(selu={"std": 1.4}))
     assert verdicts(found) == ["confirmed", "contradicted", "confirmed", "confirmed"]
     text = text_of(SECTION, found)
-    assert "but SELU does not keep a deviation of 1." in text
+    assert "SELU's deviation 0.40 from 1." in text
     assert "training moves them, and SELU's deviation ends 0.40 away from 1" in text
 
 

@@ -62,7 +62,7 @@ def test_symmetry_that_is_kept_and_costs_accuracy_is_what_the_textbook_says(made
     [contrast] = found.contrasts
     assert (round(contrast.mean, 1), round(contrast.high, 1)) == (-25.0, -22.5)
     text = text_of(SECTION, found)
-    assert "all 30 units of a layer stay equal, and accuracy is 16.0 % instead of 41.0 %" in text
+    assert "all 30 units of a layer stay equal; accuracy is 16.0 % instead of 41.0 %" in text
     assert "(28 of its 30 units differ)" in text
     assert "90 % of the units give one number for all images (16.0 %)" in text
     [(_, table)] = found.tables

@@ -72,7 +72,7 @@ def answer(evidence: Evidence) -> Answer:
         rows.append([*text_cells(group.label), val, loss, test, number_cell(size.mean, 3)])
     headings = ["start", "validation, %", "validation loss", "test, % †", "size at the end"]
     note = "Size: root mean square of the hidden layers' biases at the best epoch."
-    return Answer(figures, claims, _plot(contrasts, by_layer), [("The three starts", Table(headings, rows, note))])
+    return Answer(figures, claims, _plot(contrasts, by_layer), [("Starts", Table(headings, rows, note))])
 
 
 def _groups(evidence: Evidence) -> dict[str, Group]:

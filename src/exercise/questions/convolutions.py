@@ -66,7 +66,7 @@ def answer(evidence: Evidence) -> Answer:
         for key, of in groups.items()
     ]
     headings = ["network", "highest rate", "validation %", "test % †", "reported, test %", "s an epoch"]
-    tables = [("The convolutional networks", Table(headings, rows)), *mc.tables]
+    tables = [("Networks", Table(headings, rows)), *mc.tables]
     return Answer(figures, claims, plot_curves([*groups.values()], "acc", "cnn"), tables)
 
 

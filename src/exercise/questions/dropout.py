@@ -85,7 +85,7 @@ def compare_epochs(group: Group, without: Group, scale: float = 1) -> Contrast:
     """Epochs to the lowest loss, times what a step costs: ``scale``; without a bound where the last was the best."""
     ours = {seed: scale * epochs for seed, epochs in epochs_to_best(group).items()}
     theirs = (without.label, epochs_to_best(without))
-    found = contrast_ratio((group.label, ours), theirs, "about 2", "time to the lowest validation loss")
+    found = contrast_ratio((group.label, ours), theirs, "about 2", "time to the lowest loss")
     for of in (group, without):
         if any(of.of("metrics", "epochs").get(seed) == epochs for seed, epochs in epochs_to_best(of).items()):
             return replace(found, low=0.0, high=inf, tested=None, note="a training ended at its lowest loss")

@@ -41,7 +41,7 @@ def _flow(layers: LayerStatistics, epochs: int) -> float:
 # Of one run, on average over the hidden layers: by name, with the digits of a table.
 FIGURES: Mapping[str, tuple[Callable[[LayerStatistics], float], int]] = {
     "|mean|": (lambda of: np.abs(at_end(of, "mean")).mean(), 2),
-    "|deviation - 1|": (lambda of: np.abs(at_end(of, "std") - 1).mean(), 2),
+    "|deviation-1|": (lambda of: np.abs(at_end(of, "std") - 1).mean(), 2),
     "dead, %": (lambda of: 100 * at_end(of, "dead").mean(), 1),
     "gradient before": (lambda of: _flow(of, 0), 2),
     "after": (lambda of: _flow(of, max(of.by_epochs)), 2),
@@ -96,7 +96,7 @@ def answer(evidence: Evidence) -> Answer:
     rows = [_row(group, any(group.runs is of for of in chosen)) for group in all_groups]
     headings = ["activation", "rate", *FIGURES, "mean accuracy, %", "loss", "validation, %"]
     note = "Layers: means, after training; gradient: norm in the first over the last hidden one; accuracy: over epochs."
-    tables = [("Each activation at each rate", Table([*headings, "test, % †"], rows, note))]
+    tables = [("Activations", Table([*headings, "test, % †"], rows, note))]
     return Answer(figures, claims, _plot(alike), tables, [layers])
 
 

@@ -61,11 +61,11 @@ def answer(evidence: Evidence) -> Answer:
     ]
     headings = ["batch norm.", "weights", "distinct units", "rank", "validation, %", "test, % †"]
     note = (
-        "Means over the hidden layers after training. Distinct: weights differ by more than rounding; with batch "
-        f"normalization and equal weights at most {units} before training and after each epoch."
+        "Means over the hidden layers after training. Distinct: weights differ by more than rounding; equal ones with "
+        f"batch normalization have at most {units} at any time."
     )
     tables, curves = (
-        [("All networks and starts", Table(headings, rows, note))],
+        [("Networks", Table(headings, rows, note))],
         plot_curves([*normed.values()], "acc", "1"),
     )
     return Answer(figures, claims, _plot(normed.values()), tables, [curves])

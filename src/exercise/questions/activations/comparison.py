@@ -104,7 +104,7 @@ def answer(evidence: Evidence) -> Answer:
     at_end = " * at the end of the range." if figures["rates_at_ends"] else ""
     note = f"Steps: processor time, the shortest of {STEPS} in a row, alternately.{at_end}"
     plot = replace(plot_intervals(ranked), name="4_activations", caption="Means, 95 % intervals, seeds.")
-    return Answer(figures, claims, plot, [("All activations", Table(headings, rows, note))])
+    return Answer(figures, claims, plot, [("Activations", Table(headings, rows, note))])
 
 
 SECTION = Section("4", "4", answer, ALL, [Measurement(TIMES, measure_steps, minutes=0.3)])

@@ -196,7 +196,7 @@ def answer(evidence: Evidence) -> Answer:
 
     def compare(a: tuple[str, str], b: tuple[str, str], direction: str) -> Contrast:
         ours, theirs = ((" ".join(key), values(points[key], "val_acc")) for key in (a, b))
-        found = contrast_values(ours, theirs, direction, "validation accuracy", POINTS)
+        found = contrast_values(ours, theirs, direction, "accuracy", POINTS)
         if all(figures for key in (a, b) for figures in points[key].values()):
             return found
         return replace(found, low=-inf, high=inf, tested=None, note="the weights of a network did not stay finite")
@@ -227,7 +227,7 @@ def answer(evidence: Evidence) -> Answer:
     note = f"{weights:,.0f} weights or as given; settings: rank, width, strength of a penalty."
     headings = ["method", "setting", "zeros %", "kB", "validation %", "test % †"]
     table = Table(headings, [_row(*key, of, weights) for key, of in points.items()], note)
-    return Answer(figures, claims, plot(points), [("All networks", table)])
+    return Answer(figures, claims, plot(points), [("Networks", table)])
 
 
 def _row(method: str, setting: str, of: Point, weights: float) -> list[Cell]:
