@@ -99,6 +99,7 @@ def test_the_store_ends_with_the_main_process(pair):
 
 
 def test_processes_that_do_not_come_are_named(pair, monkeypatch):
+    pair[0].meet(2)
     monkeypatch.setattr(module, "_MEET_S", 0.2)
     with pytest.raises(ValueError, match=r"^2 of 4 processes \(number 3, 4\) have not been started within 0 s"):
         pair[0].meet(4)
