@@ -129,8 +129,8 @@ def test_a_sweep_killed_at_any_moment_and_resumed_has_the_same_results(undisturb
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_sweeps_killed_at_twelve_moments_and_resumed_have_the_same_results(undisturbed, tmp_path):
-    """Four sweeps at the same time, asleep most of it, each killed three times."""
+def test_sweeps_killed_at_six_moments_and_resumed_have_the_same_results(undisturbed, tmp_path):
+    """Two sweeps at the same time, asleep most of it, each killed three times."""
 
     def killed_and_resumed(number):
         arguments = (*JOBS, f"output_dir={tmp_path / str(number)}", "sweep.jobs=2")
@@ -139,5 +139,5 @@ def test_sweeps_killed_at_twelve_moments_and_resumed_have_the_same_results(undis
         assert figures(tmp_path / str(number) / "study") == undisturbed
         return hit
 
-    with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(killed_and_resumed, range(4))) >= 6, "most had ended before; the test shows little"
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(killed_and_resumed, (1, 2))) >= 3, "most had ended before; the test shows little"
