@@ -119,8 +119,8 @@ def test_a_holder_that_is_alive_is_waited_for_on_demand(tmp_path, monkeypatch):
     monkeypatch.setattr(heartbeat, "_POLL_S", 0.02)
     with held(tmp_path, TRAINING) as first:
         heartbeat.wait_for([tmp_path])
-        threading.Timer(0.3, first.release).start()
         begun = time.monotonic()
+        threading.Timer(0.3, first.release).start()
         heartbeat.wait_for([tmp_path], for_ends=True)
         assert time.monotonic() - begun >= 0.3
     assert acquire(tmp_path, TRAINING).number == 2
