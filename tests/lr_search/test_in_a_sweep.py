@@ -79,7 +79,7 @@ def test_a_killed_sweep_resumes_with_its_rates(tmp_path: Path):
     process = start(*slow, f"output_dir={cut}", FAULTS_SLEEP="0.05")
     assert eventually(lambda: [len(read_rows(path)) > 0 for path in cut.glob("study/*/metrics.csv")] == [True, True])
     process.send(signal.SIGKILL)
-    process.finish()
+    assert process.finish().returncode == -signal.SIGKILL, "it had ended before; the test shows nothing"
     shutil.rmtree(cut / ".lr_search")
     assert sweep(*slow, f"output_dir={cut}").returncode == 0
     assert not (cut / ".lr_search").exists()
