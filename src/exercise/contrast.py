@@ -86,8 +86,11 @@ class Claim:
         return combine([one.verdict for one in self.contrasts]) if self.contrasts else counted[self.holds]
 
     @property
-    def why_undecided(self) -> str:
-        """Of an undecided one: what is in the way, or how many seeds more would decide."""
+    def remark(self) -> str:
+        """What is in the way of a verdict, or how many seeds more would decide; of a contradicted claim, how."""
+        against = [one for one in self.contrasts if one.verdict == "contradicted"]
+        if against and all(one.is_slight for one in against):
+            return "no difference that matters"
         open_ = [one for one in self.contrasts if one.verdict == "undecided"]
         if self.verdict != "undecided" or not open_:
             return ""

@@ -72,13 +72,13 @@ def _commands(sweeps: Sequence[Sweep], evidence: Evidence) -> list[str]:
 
 
 def compact(table: Table) -> Table:
-    """With figures such as "50.1±0.4" and "0.50 (0.36…0.94)", as tables have them."""
+    """With figures such as "50.1±0.4" and "0.50x (0.36…0.94)", as tables have them."""
     rows = [[(_compact(text), value) for text, value in row] for row in table.rows]
     return replace(table, rows=rows)
 
 
 def _compact(text: str) -> str:
-    return re.sub(r"( times)?( \([^ ()]+) to ([^ ()]+\))", r"\2…\3", text.replace(" ± ", "±"))
+    return re.sub(r"( \([^ ()]+) to ([^ ()]+\))", r"\1…\2", text.replace(" ± ", "±").replace(" times", "x"))
 
 
 def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
@@ -89,4 +89,4 @@ def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
     ]
     notes = [one.note for one in contrasts if one.note and math.isfinite(one.mean)]
     note = f"{'; '.join(dict.fromkeys(notes))}." if notes else ""
-    return compact(Table(["compared", "by", "difference", "n", "verdict"], rows, note, is_sorted=False))
+    return compact(Table(["compared", "by", "difference or ratio", "n", "verdict"], rows, note, is_sorted=False))

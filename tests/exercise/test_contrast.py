@@ -94,7 +94,7 @@ def test_nothing_is_claimed_of_a_rate_at_the_end_of_its_range(tmp_path: Path):
     found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
     assert found.verdict == "undecided"
     assert found.note == "the learning rate of elu lies at the end of its range"
-    assert Claim("bn is better", [found]).why_undecided == found.note
+    assert Claim("bn is better", [found]).remark == found.note
 
 
 @pytest.mark.parametrize(("first", "mean"), [("bn", 3.0), ("elu", -3.0)])
@@ -116,7 +116,7 @@ def test_an_open_decision_says_how_many_seeds_it_takes(tmp_path: Path):
     (pair,) = decisions.pairs
     found = contrast_groups(groups(tmp_path)["bn"], groups(tmp_path)["elu"], "higher")
     assert pair.is_open and found.verdict == "undecided" and found.more == pair.foreseen
-    assert Claim("It is.", [found]).why_undecided == f"8 seeds; about {pair.foreseen} more would decide"
+    assert Claim("It is.", [found]).remark == f"8 seeds; about {pair.foreseen} more would decide"
 
 
 def test_other_figures_of_such_a_sweep_have_intervals_for_any_number_of_seeds(tmp_path: Path):
@@ -156,7 +156,7 @@ def test_times_by_round_and_ratios_of_about_a_number():
     assert (step.count, step.margin, step.verdict) == ("3 rounds", RATIO, "confirmed")
     assert contrast_ratio(("a", [1.3, 1.4]), ("b", [1.0, 1.0]), "about 10", "time").margin == ABOUT
     few = contrast_values(("a", [1.0, 2.0, 0.0, 1.4]), ("b", [0.0, 0.2, 0.1, 0.0]), "higher", "m", POINTS)
-    assert Claim("It is.", [few]).why_undecided == f"4 seeds; about {few.more} more would decide"
+    assert Claim("It is.", [few]).remark == f"4 seeds; about {few.more} more would decide"
 
 
 def test_a_claim_holds_if_all_of_it_does():

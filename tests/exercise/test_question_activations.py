@@ -55,8 +55,8 @@ def test_the_usual_order(made: Callable[..., Evidence]):
     ]
     assert verdicts(found) == ["confirmed"] * 6
     text = text_of(SECTION, found)
-    assert "SELU comes first with 46.1 ± 0.2 % accuracy after two passes" in text
-    assert "before ELU (45.1 %) and Mish (44.1 %)" in text
+    assert "SELU reaches 46.1 ± 0.2 % accuracy after two passes" in text
+    assert "images, ELU 45.1 %, Mish 44.1 %, ReLU" in text
     assert "logistic 10.1 %, as guessing does." in text
     [(_, table)] = found.tables
     assert [row[0][0] for row in table.rows] == ["SELU", "ELU", "Mish", "leaky ReLU", "ReLU", "tanh", "logistic"]
@@ -69,7 +69,7 @@ def test_neighbours_the_other_way_round(made: Callable[..., Evidence]):
     found = answer(made(elu=0.47, tanh=0.43, sigmoid=0.2, times=TIMES | {"elu": [4.0, 4.1, 4.05]}))
     assert verdicts(found) == ["contradicted", "confirmed", "confirmed", "contradicted", "confirmed", "contradicted"]
     text = text_of(SECTION, found)
-    assert "The old tanh, centred on zero, is 3.0 points ahead of ReLU" in text
+    assert "Even tanh, centred on zero, is 3.0 points ahead of ReLU" in text
     assert "a step with ELU takes 0.50 times as long" in text
     assert "as guessing does" not in text
 
@@ -92,7 +92,7 @@ def test_of_a_rate_at_the_end_of_its_range_nothing_is_claimed(
     monkeypatch.setattr(comparison, "groups_of", found)
     result = answer(evidence)
     assert verdicts(result)[4] == "undecided"
-    assert "logistic lies at the end" in result.claims[4].why_undecided
+    assert "logistic lies at the end" in result.claims[4].remark
     assert "learning rate of logistic lies at the end of the range" in text_of(SECTION, result)
     assert [row[1][0] for row in result.tables[0][1].rows][-2:] == ["0.001", "0.01 *"]
 
@@ -131,6 +131,8 @@ def test_what_is_said_of_the_search_is_what_is_set():
     )
     assert (conf["min_lr"], conf["epochs"]) == ("3e-5", 2)
     assert all({"lr_search.max_lr=1e-1", "lr_search.num_rates=8"} <= {*sweep.overrides} for sweep in ACTIVATIONS)
-    assert experiment["trainer"]["limit_train_batches"] == 300
+    assert (experiment["trainer"]["max_epochs"], experiment["trainer"]["limit_train_batches"]) == (10, 300)
     notes = (TEMPLATES / "questions" / "4.html.j2").read_text()
-    assert "eight from 3e-5 to 1e-1 and two next to it, in trainings of up to 2 epochs of 300 batches" in notes
+    assert (
+        "300 batches. Rates: the best of eight from 3e-5 to 1e-1, then of two beside it, after up to 2 epochs" in notes
+    )

@@ -110,7 +110,7 @@ def test_the_claims(answered: Callable[..., Answer], extreme: Values, paced: Val
 def test_what_is_shown(answered: Callable[..., Answer]):
     found = answered((LOW, MID, (0.1, None, None, None, None)), (HIGH, MID, LOW))
     text = text_of(momentum.SECTION, found)
-    assert "0.9 settles in a bowl after 79 steps" in text
+    assert "on a quadratic bowl 0.9 settles after 79 steps" in text
     assert "The deep network fails in 5 of 5 runs; with 0.9 it reaches 30.1" in text
     assert "0.9 gains 10.0 points over plain steps at the same rate; over plain steps made as fast, -10.2" in text
     rows = {row[0][0]: [cell[0] for cell in row] for row in found.tables[0][1].rows}

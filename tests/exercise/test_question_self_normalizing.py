@@ -85,7 +85,7 @@ def test_a_deviation_that_is_not_kept(made):
     assert verdicts(found) == ["confirmed", "contradicted", "confirmed", "confirmed"]
     text = text_of(SECTION, found)
     assert "SELU's deviation 0.40 from 1." in text
-    assert "training moves them, and SELU's deviation ends 0.40 away from 1" in text
+    assert "after training SELU's deviation is 0.40 away from 1" in text
 
 
 def test_layers_are_compared_at_one_rate_and_speed_at_the_best_of_each(made, tmp_path):

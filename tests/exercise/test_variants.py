@@ -60,5 +60,5 @@ def test_what_diverged_is_claimed_nothing_of(leave: Leave, tmp_path: Path):
     evidence.keep(variants.STEPS, {})
     answer = variants.answer(evidence)
     assert verdicts(answer) == [YES, NO, OPEN, OPEN]
-    assert "lost seeds that the other has" in answer.claims[2].why_undecided
+    assert "lost seeds that the other has" in answer.claims[2].remark
     assert text_of(variants.SECTION, answer)

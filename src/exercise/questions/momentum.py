@@ -98,8 +98,8 @@ def answer(evidence: Evidence) -> Answer:
     }
     claims = [
         Claim("In a bowl it overshoots and arrives later", holds=overshoots),
-        Claim("The deep network fails in most runs", holds=fails),
-        Claim("At the same final speed it learns more slowly", [slow]),
+        Claim("The deep network fails in these runs", holds=fails),
+        Claim("At a rate for the same final speed it learns less", [slow]),
     ]
     curves = (run.folder / "metrics.csv" for run in pace[USUAL].runs.values())
     steps = int(max(np.nanmax(np.genfromtxt(curve, delimiter=",", names=True)["step"]) for curve in curves))
@@ -111,7 +111,7 @@ def answer(evidence: Evidence) -> Answer:
         )
         for momentum, of in bowl.items()
     ]
-    headings = ["momentum", "steps", "past it", f"at {RATE:g}", f"at {PACE:g} (1 - momentum)", "of the way"]
+    headings = ["momentum", "steps", "overshoot", f"at {RATE:g}", f"at {PACE:g} (1 - momentum)", "of the way"]
     note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; accuracy; way in {steps:,} steps."
     tables = [("By momentum", Table(headings, rows, note, is_sorted=False))]
     return Answer(figures, claims, plot(bowl, rate, pace), tables)

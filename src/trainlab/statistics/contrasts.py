@@ -72,6 +72,13 @@ class Contrast:
         return "confirmed" if confirmed else "contradicted" if contradicted else "undecided"
 
     @property
+    def is_slight(self) -> bool:
+        """Whether it is contradicted, but not the other way round: no difference that matters is left."""
+        neutral = 1.0 if self.is_ratio else 0.0
+        is_one_sided = self.direction in ("higher", "lower")
+        return self.verdict == "contradicted" and is_one_sided and self.low < neutral < self.high
+
+    @property
     def _sign(self) -> int:
         return -1 if self.direction in ("lower", "not higher") else 1
 

@@ -51,8 +51,9 @@ def groups_of(evidence: Evidence, sweep: Sweep) -> Groups:
 
 
 def groups_by_activation(evidence: Evidence) -> Groups:
-    """A group of each activation; of one in two sweeps the first."""
-    return groups_of(evidence, OTHERS) | groups_of(evidence, LOWER) | groups_of(evidence, UPPER)
+    """A group of each activation; of one in two sweeps that with more seeds."""
+    found = [item for sweep in reversed(ALL) for item in groups_of(evidence, sweep).items()]
+    return dict(sorted(found, key=lambda item: len(item[1].runs)))
 
 
 def measure_steps(evidence: Evidence) -> Measured:
