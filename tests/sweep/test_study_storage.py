@@ -26,6 +26,7 @@ from trainlab.sweep.plan import RUN, Job
 from trainlab.sweep.space import Space
 from trainlab.sweep.study import JOURNAL, Settings, Study, status_of
 from trainlab.sweep.study_storage import Database, database_of
+from trainlab.sweep.study_summary import write_summary
 from trainlab.sweep.trials import REQUESTS, Judge, Patience, Trials
 
 SPACE = Space(
@@ -93,7 +94,7 @@ def test_a_search_stays_where_it_is_stored(database, tmp_path):
 
 
 def test_a_database_without_the_study_of_a_folder_is_an_error(tmp_path):
-    study_in(tmp_path / "study", Database("URL", f"sqlite:///{tmp_path / 'a.db'}")).write()
+    write_summary(study_in(tmp_path / "study", Database("URL", f"sqlite:///{tmp_path / 'a.db'}")))
     with pytest.raises(ValueError, match=r"the database of URL has no study study-[0-9a-f]{12}, which .* has the runs"):
         study_in(tmp_path / "study", Database("URL", f"sqlite:///{tmp_path / 'b.db'}"))
 
