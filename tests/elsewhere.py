@@ -8,7 +8,7 @@ from trainlab.sweep.executors.remote_item import Remote
 
 
 class Elsewhere(RemoteExecutor):
-    """Takes as many command lines as ``room`` has. Of all it says ``seen``, and notes what they are ``told``."""
+    """Takes as many command lines as ``room`` has. Of all it says ``seen``, and keeps the ``requests`` made of them."""
 
     name = "elsewhere"
 
@@ -16,7 +16,7 @@ class Elsewhere(RemoteExecutor):
         super().__init__(cpus=1, mem_gb=None, gpus=0, restarts=restarts, on_interrupt=on_interrupt)
         self.room, self.refuses, self.tells = 100, NotTaken, True
         self.seen: str | Ended = RUNNING
-        self.told: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []
 
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
         if len(self._live) + len(items) > self.room:
@@ -27,9 +27,9 @@ class Elsewhere(RemoteExecutor):
         return self.seen
 
     def interrupt(self, submitted: Remote) -> bool:
-        self.told.append(("interrupt", submitted.id))
+        self.requests.append(("interrupt", submitted.id))
         return self.tells
 
     def cancel(self, submitted: Remote) -> bool:
-        self.told.append(("cancel", submitted.id))
+        self.requests.append(("cancel", submitted.id))
         return self.tells

@@ -338,7 +338,7 @@ def test_what_a_job_could_not_be_told_is_told_again(elsewhere, tmp_path):
     elsewhere.tells = True
     elsewhere.poll(one)
     elsewhere.poll(one)
-    assert elsewhere.told == [("interrupt", "id-0")] * 2 + [("cancel", "id-0")] * 2
+    assert elsewhere.requests == [("interrupt", "id-0")] * 2 + [("cancel", "id-0")] * 2
 
 
 def test_jobs_are_told_nothing_while_slurm_does_not_answer(slurm, tmp_path):
@@ -522,7 +522,7 @@ def test_a_job_that_waits_again_after_its_earlier_process_has_ended_it_is_cancel
     for elsewhere.seen in (RUNNING, QUEUED, QUEUED):
         elsewhere.poll(one)
     one.files.write_ended(0, {})
-    assert (elsewhere.poll(one), elsewhere.told) == (Ended(0), [("cancel", "id-0")])
+    assert (elsewhere.poll(one), elsewhere.requests) == (Ended(0), [("cancel", "id-0")])
 
 
 def begun(folder, times, saved):

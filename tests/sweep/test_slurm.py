@@ -141,7 +141,7 @@ def test_jobs_that_are_preempted_before_they_can_save_start_again(undisturbed, t
 
 
 def test_jobs_that_reach_their_time_limit_are_continued(undisturbed, tmp_path):
-    """SLURM sends the warning up to 30 s earlier than it is told to, and looks at limits every 30 s.
+    """SLURM sends the warning up to 30 s earlier than its settings say, and looks at limits every 30 s.
 
     Where Python takes as long to start, there are starts in which nothing is trained.
     """
