@@ -203,6 +203,12 @@ def test_a_model_has_one_hue_in_all_plots_and_a_worse_rate_a_paler_shade(leave, 
     )  # contrast with white; the dark page turns it over
 
 
+def test_nothing_is_plotted_against_the_learning_rate_where_each_model_has_one(leave, tmp_path: Path):
+    for model, lr in (("elu", 1e-4), ("selu", 1e-3)):
+        leave(model, [1.0], [0.5], 1, model, lr=lr)
+    assert [*pictures_of(tmp_path)] == ["accuracy_intervals", *BY_EPOCH, *BY_SECOND]
+
+
 def test_rates_without_a_completed_run_are_named(leave, tmp_path: Path):
     for lr, status in ((1e-4, "completed"), (1e-3, "completed"), (1e30, "diverged")):
         leave(f"elu,{lr}", [1.0], [0.5], 1, "elu", lr=lr, status=status)

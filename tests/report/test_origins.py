@@ -70,9 +70,10 @@ def test_several_values_are_counted(study: Path, leave):
     assert dict(summarize_provenance(find_runs([study])))["machine"] == ["host (6 runs)", "elsewhere (1 run)"]
 
 
-def test_the_command_that_repeats_a_run_is_quoted_and_makes_a_folder_of_its_own(leave, tmp_path: Path):
+def test_the_command_that_repeats_a_run_is_quoted_and_names_no_folder_but_that_of_the_data(leave, tmp_path: Path):
     overrides = ("model=bn", "data.root=/my images", "model.dense=[64,32]", "callbacks.progress=null", "sweep.jobs=2")
-    leave("a", [1.0], [0.5], overrides=overrides)
+    typed = "python /home/me/trainlab/src/train.py -m model=bn"
+    leave("a", [1.0], [0.5], overrides=(*overrides, "output_dir=/home/me/outputs"), provenance_command=typed)
     (run,) = find_runs([tmp_path])
     assert repeat_command(run) == "python src/train.py model=bn 'data.root=/my images' 'model.dense=[64,32]'"
 

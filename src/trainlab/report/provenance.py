@@ -82,21 +82,17 @@ def _differing_clocks(runs: Sequence[Run]) -> list[str]:
 
 
 def repeat_command(run: Run) -> str:
-    """The command that repeats a run, in a folder of its own.
+    """The command that repeats a run, in a folder of its own; scripts of a checkout are started from there.
 
     There is none for a run that continues one with other settings.
     """
     assert not run.problem and not run.continued
-    given = [word for word in run.result.overrides if word.startswith("output_dir=")]
     overrides = [word for word in training_overrides(run.result.overrides) if not word.startswith("ckpt_path=")]
-    return " ".join([_program(run), *map(shlex.quote, map(_as_people_type, [*overrides, *given]))])
+    return " ".join([_program(run), *map(shlex.quote, map(_as_people_type, overrides))])
 
 
 def _program(run: Run) -> str:
-    """What started it: a script of a checkout by the path that was typed."""
-    program = str(run.result.provenance.get("program", PROGRAM))
-    typed = re.match(r"python \S*src/train\.py", str(run.result.provenance.get("command")))
-    return typed[0] if typed and program == PROGRAM else program
+    return str(run.result.provenance.get("program", PROGRAM))
 
 
 def _as_people_type(override: str) -> str:

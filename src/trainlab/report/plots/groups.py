@@ -77,7 +77,7 @@ def _plot_alike(groups: Sequence[Group], verdicts: Mapping[str, str], lost: Sequ
     ]
     plots = [plot_intervals(groups, verdicts, lost)] if len(groups) > 1 else []
     plots += [plot_learning_curves(groups, metric.key, "epochs") for metric in with_curves]
-    if len({group.settings.get(LR) for group in groups}) > 1:
+    if any(len(line) > 1 for line in rate_lines(groups)):
         plots += [plot_against_lr(groups, metric.key, lost) for metric in chosen]
     if not any(group.shares_clock for group in groups):
         plots += [
