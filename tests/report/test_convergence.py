@@ -155,7 +155,7 @@ def test_the_mark_that_is_the_same_to_both_is_given_without_a_claim(leave, tmp_p
     assert "0.22 times the epochs (95 %: 0.17 to 0.29) and" in common  # 2 of 8, 9 and 10
 
 
-def test_a_ratio_that_may_be_chance_among_all_comparisons_says_so(leave, tmp_path: Path):
+def test_a_ratio_that_is_not_significant_after_the_correction_says_so(leave, tmp_path: Path):
     for seed, last in ((1, 8), (2, 9), (3, 10)):
         leave(f"elu{seed}", np.linspace(2, 1, last), [0.5] * last, seed, "elu", epoch_s=1.0)
         leave(f"selu{seed}", [2.0, 0.9, 0.95], [0.5] * 3, seed, "selu", epoch_s=2 + 0.1 * seed)
@@ -163,12 +163,13 @@ def test_a_ratio_that_may_be_chance_among_all_comparisons_says_so(leave, tmp_pat
     # log of 2 over 8, 9 and 10: mean -1.500, sd 0.1116, t -23.3: p is 0.0018, three times which is above 0.005
     found = compare_convergence(elu, selu).epochs_ratio
     assert (found.p, found.low) == (pytest.approx(0.00184, abs=2e-5), pytest.approx(0.17, abs=0.005))
-    assert "0.29; among 3 ratios that may be chance) and" in describe_convergence(elu, selu, 3)
+    corrected = "; not significant after Bonferroni's correction for the {} ratios compared"
+    assert f"0.29{corrected.format(3)}) and" in describe_convergence(elu, selu, 3)
     assert "0.29) and" in describe_convergence(elu, selu, 2)
-    assert "chance" not in describe_convergence(elu, selu)
+    assert "significant" not in describe_convergence(elu, selu)
     # log of 2.1, 2.2 and 2.3: mean 0.788, sd 0.0455, t 30.0: p is 0.00111
     assert describe_epoch_cost(elu, selu, 4).endswith(" s.")
-    assert describe_epoch_cost(elu, selu, 5).endswith(" s; among 5 ratios that may be chance.")
+    assert describe_epoch_cost(elu, selu, 5).endswith(f" s{corrected.format(5)}.")
 
 
 def test_a_mark_that_is_the_first_ones_own_is_spoken_of_once(leave, tmp_path: Path):

@@ -124,14 +124,15 @@ def test_of_many_groups_all_pairs_are_corrected_together(pairs_of):
 
 
 def test_a_gap_that_only_the_correction_hides_is_said_with_both_p(pairs_of):
-    # bn - elu: 0.0320, 0.0350, 0.0308 once more, but among pairs so many that p of 0.0015 is more than 0.05
+    # bn - elu: 0.0320, 0.0350, 0.0308 once more, but corrected for so many pairs, p of 0.0015 is more than 0.05
     names = {f"m{i:02}": tuple(0.4 + 0.01 * (i * s % 7) for s in (1, 2, 3)) for i in range(40)}
     pairs = pairs_of(bn=BN, elu=ELU, **names)
     pair = next(p for p in pairs.values() if {p.first.label, p.second.label} == {"bn", "elu"})
     raw = paired_p(BN, ELU)
     assert not pair.is_clear
     assert describe_pair(pair).startswith(
-        f"bn is 3.3 ± 0.5 points ahead of elu, but among {pair.tests} pairs that may be chance"
+        f"bn is 3.3 ± 0.5 points ahead of elu, but that is not significant after the correction for the {pair.tests} "
+        "pairs compared"
     )
     assert (
         f"p = {raw:.3f} alone, {format_p(pair.p).removeprefix('p = ')} by Holm over {pair.tests} pairs): add seeds."

@@ -32,8 +32,8 @@ _LOST = (
     "same seeds are called equivalent. Seeds after the first that has not ended in both groups are not counted yet."
 )
 _OTHER_INTERVALS = (
-    "Intervals of means and ratios, and whether a ratio may be chance, are as of a fixed number of seeds; it was "
-    "chosen by the results, so these intervals are somewhat too narrow and ratios are claimed too often."
+    "Intervals of means and ratios, and the significance of ratios, assume a fixed number of seeds. Here it depends on "
+    "the results, so these intervals are somewhat too narrow, and ratios are claimed too often."
 )
 _ENDED = ("completed", "diverged", "failed")
 

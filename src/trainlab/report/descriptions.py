@@ -26,8 +26,8 @@ def describe_pair(pair: Pair) -> str:
         return f"{good.label} is better than {bad.label} by {_by(pair, by)}{unit} ({how})."
     if pair.difference.p < ALPHA:
         return (
-            f"{good.label} is {_by(pair, by)}{unit} ahead of {bad.label}, but among {pair.tests} pairs that may be "
-            f"chance ({how}): add seeds."
+            f"{good.label} is {_by(pair, by)}{unit} ahead of {bad.label}, but that is not significant after the "
+            f"correction for the {pair.tests} pairs compared ({how}): add seeds."
         )
     between = f"No significant difference between {good.label} and {bad.label}"
     return f"{between} with {_seeds(pair)} ({_by(pair, by)}{unit}, {how})."
@@ -72,7 +72,7 @@ def describe_convergence(first: Group, second: Group, ratios: int | None = None)
     Args:
         first: the one compared with.
         second: the one that is described.
-        ratios: in the whole report; one that may be chance among as many says so.
+        ratios: in the whole report; one that is not significant after the correction for as many says so.
     """
     if why_not_compared(first, second):
         return describe_not_compared(first, second)
@@ -113,7 +113,7 @@ def describe_epoch_cost(first: Group, second: Group, ratios: int | None = None) 
         within, unclear = "", _no_claim(first, second, timed=True)
     else:
         within = f" (95 %: {format_bounds(times)})"
-        unclear = _describe_chance(times, ratios) if times.is_clear else "; no difference is shown by these runs"
+        unclear = _describe_correction(times, ratios) if times.is_clear else "; no difference is shown by these runs"
     return (
         f"An epoch of {second.label} takes {times.value:.2f} times as long as one of {first.label}{within}: "
         f"{each}{unclear}."
@@ -275,13 +275,13 @@ def _describe_ratio(of: Ratio, unit: str, first: Group, second: Group, ratios: i
         return f"an unknown share of the {unit}"
     if math.isnan(of.low):
         return f"{of.value:.2f} times the {unit}{_no_claim(first, second, unit == 'seconds')}"
-    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{_describe_chance(of, ratios)})"
+    return f"{of.value:.2f} times the {unit} (95 %: {format_bounds(of)}{_describe_correction(of, ratios)})"
 
 
-def _describe_chance(of: Ratio, ratios: int | None) -> str:
-    """That one whose interval excludes 1 may be chance among ``ratios``; "" where it is not, or includes 1."""
-    may_be = ratios is not None and of.is_clear and of.p * ratios >= RATIO_ALPHA
-    return f"; among {ratios} ratios that may be chance" if may_be else ""
+def _describe_correction(of: Ratio, ratios: int | None) -> str:
+    """That one whose interval excludes 1 is not significant after the correction; "" where it is, or includes 1."""
+    is_lost = ratios is not None and of.is_clear and of.p * ratios >= RATIO_ALPHA
+    return f"; not significant after Bonferroni's correction for the {ratios} ratios compared" if is_lost else ""
 
 
 def _no_claim(first: Group, second: Group, timed: bool = False) -> str:

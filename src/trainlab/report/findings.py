@@ -38,8 +38,8 @@ _QUESTIONS_NOTE = (
     "Of A compared with B: the first answer times A until it is as good as the best {label} of B, of the same seed "
     "where B has it. That favours A, so ratios are to a value that both reach: the {higher} of the two best {values}. "
     "In brackets: the lowest and the highest seed. Times include validation; those of an epoch are medians. Ratios are "
-    "geometric means with the 95 % interval of that ratio alone; one that excludes 1 is said to be possible chance if "
-    "its p is not below {alpha}, corrected for the {ratios} ratios of all pairs by Bonferroni's method."
+    "geometric means, each with its own 95 % interval. Of the {ratios} ratios of all pairs some may differ from 1 by "
+    "chance: one is significant only where its p, times {ratios} (Bonferroni's correction), is below {alpha}."
 )
 
 
