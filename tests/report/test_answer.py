@@ -81,7 +81,7 @@ def test_groups_within_a_margin_are_equivalent(answer_of, tmp_path: Path):
     pair = findings.pairs[0]
     assert (pair.p_equivalent, pair.margin) == (pytest.approx(3 * stats.t.sf(9 * 3**0.5, 2)), 0.01)
     assert pair.p == pytest.approx(min(1, 3 * pair.difference.p))
-    assert findings.verdicts == {"best": "best", "near": "equivalent to the best", "far": "significantly worse"}
+    assert findings.verdicts == {"best": "best", "near": "equivalent", "far": "significantly worse"}
     said = str(answer_text(findings))
     assert "1 group is equivalent to the best: less than 1.0 points apart." in said and "detect" not in said
     (table,) = group_tables(findings)
@@ -97,7 +97,7 @@ def test_groups_within_a_margin_are_equivalent(answer_of, tmp_path: Path):
 def test_groups_that_are_not_shown_to_be_within_the_margin_are_undecided(answer_of, tmp_path: Path):
     answer_of(best=BEST, same=(0.501, 0.503, 0.502), near=NEAR)
     findings = analyze([tmp_path], find_runs([tmp_path]), margin=1.0)
-    assert findings.verdicts == {"best": "best", "same": "equivalent to the best", "near": "undecided"}
+    assert findings.verdicts == {"best": "best", "same": "equivalent", "near": "undecided"}
     said = str(answer_text(findings))
     assert " near is undecided: 3 seeds detect a difference of " in said
     # a standardized difference of 1 at a level of 0.05 / 3: 14 seeds

@@ -257,6 +257,22 @@ def test_undecided_groups_are_hollow_and_lost_ones_are_named(leave, tmp_path: Pa
     assert [text.get_text() for text in legend.get_texts()] == [*verdicts.values()]
 
 
+def test_the_baseline_is_black_and_what_is_equivalent_to_it_or_not_tested_has_its_own_look(
+    leave, tmp_path: Path, axes_of
+):
+    for i in range(11):
+        leave(f"m{i}", [1.0], [0.5 - 0.01 * i], 1, f"m{i:02}")
+    groups = group_runs(find_runs([tmp_path]))
+    styles = styles_of(groups, groups, "m03")
+    assert styles["m03"] == ("#000000", "D") and [*styles.values()].count(styles["m00"]) == 2  # 9 looks for 10 groups
+    assert [look for look in styles.values() if look[0] == "#000000" or look[1] == "D"] == [styles["m03"]]
+    verdicts = {"m03": "baseline", "m00": "significantly better", "m01": "equivalent", "m02": "not tested"}
+    plot_intervals([groups[3], *groups[:3]], verdicts)
+    looks = [(line.get_marker(), line.get_color(), line.get_markerfacecolor()) for line in axes_of[0].get_lines()]
+    black, blue = "#000000", COLORS[0]
+    assert looks[:3] == [("D", black, black), ("o", blue, blue), ("D", black, "white")] and looks[3][0] == "x"
+
+
 def test_the_title_names_training_where_it_is_drawn_and_seconds_say_where_means_end(leave, tmp_path: Path):
     for seed in (1, 2):
         leave(f"{seed}", [2.0, 1.0], [0.3, 0.4], seed)

@@ -99,7 +99,7 @@ def test_seeds_are_added_to_undecided_groups_alone_and_at_most_doubled(tmp_path)
     groups = {"bn": noisy, "selu": with_spread(0.51, 6, -4), "relu": with_spread(0.9, 6)}
     found = leave_decisions(tmp_path, groups)
     assert [(pair.first.name, pair.word) for pair in found.pairs] == [
-        ("selu", "open"),
+        ("selu", "undecided"),
         ("relu", "better"),
         ("relu", "better"),
     ]

@@ -10,7 +10,7 @@ import pytest
 from sweeping import FAULT, eventually, figures, results, run_folders, start, sweep
 from trainlab.report.decisions import read_decisions
 
-# A difference of 60 points matters: equivalent after five seeds. One of 0.001 points: open after any number.
+# A difference of 60 points matters: equivalent after five seeds. One of 0.001 points: undecided after any number.
 STUDY = ("model=bn,selu", "seed=auto", "sweep.margin=60", "name=study")
 OPEN = ("optim.lr=1e-3,1.1e-3", "seed=auto", "sweep.margin=0.001", "name=study", "trainer.max_epochs=1")
 
@@ -82,7 +82,7 @@ def test_an_open_pair_says_what_it_needs_and_more_seeds_just_go_on(tmp_path):
     done = sweep(*OPEN, "sweep.max_seeds=5", f"output_dir={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "5 seeds: 0 of 1 pair decided" in done.stdout
-    assert re.search(r"^  lr=\S+ .*: open after 5 seeds", done.stdout, re.M)
+    assert re.search(r"^  lr=\S+ .*: undecided after 5 seeds", done.stdout, re.M)
     assert "the same command with sweep.max_seeds=N adds seeds, up to N" in done.stdout
     before = figures(tmp_path / "study")
     more = sweep(*OPEN, "sweep.max_seeds=7", f"output_dir={tmp_path}")

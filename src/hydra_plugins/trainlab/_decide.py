@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hydra_plugins.trainlab.launcher import ProcessLauncher
 
 _LEASE = ".decisions.lease"
-_MAX_DESCRIBED = 3  # open pairs, after each batch
+_MAX_DESCRIBED = 3  # undecided pairs, after each batch
 
 
 def decide(launcher: "ProcessLauncher", asked: AutoSeeds) -> list[JobReturn]:
@@ -148,14 +148,14 @@ class _Loop:
         return found
 
     def _say_progress(self, decisions: Decisions, counts: Mapping[str, int], begun: Mapping[str, int]) -> None:
-        """How many pairs are decided, the open ones, and what comes next."""
+        """How many pairs are decided, the undecided ones, and what comes next."""
         total, left = len(decisions.pairs), decisions.open
         done = sum(pair.decided_after is not None for pair in decisions.pairs)
         say(f"{count_of_seeds(max(begun.values()))}: {done} of {total} pair{'s' * (total > 1)} decided")
         for pair in left[:_MAX_DESCRIBED]:
             say(f"  {pair.describe()}")
         if len(left) > _MAX_DESCRIBED:
-            say(f"  and {len(left) - _MAX_DESCRIBED} more open pairs")
+            say(f"  and {len(left) - _MAX_DESCRIBED} more undecided pairs")
         if counts:
             first = min(begun[name] for name in counts) + 1
             say(f"  next: seeds {first} to {max(counts.values())} of {', '.join(counts)}")

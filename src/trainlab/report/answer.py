@@ -24,7 +24,8 @@ from trainlab.tasks.metrics import Metric
 
 MAX_NAMED = 3
 BEST, WORSE, UNDECIDED, UNTESTED = "best", "significantly worse", "undecided", "not tested"
-EQUIVALENT = "equivalent to the best"  # within a margin
+EQUIVALENT = "equivalent"  # to the best, within a margin
+BASELINE, BETTER, NOT_CLAIMED = "baseline", "significantly better", "not claimed"  # of sweeps with decisions
 
 
 @dataclass(frozen=True)

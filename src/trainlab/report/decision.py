@@ -172,7 +172,7 @@ class Decision:
 
     @cached_property
     def foreseen(self) -> int | None:
-        """Number of seeds to come that decide an open pair if mean and spread stay; None where that is not known."""
+        """Number of seeds that would decide an undecided pair if mean and spread stay; None where that is not known."""
         needed = foreseen(self.found, self.rules.alpha_of_pair, self.rules.scaled_margin) if self.is_open else None
         return needed - self.found.n if needed else None
 
@@ -187,7 +187,7 @@ class Decision:
     def word(self) -> str:
         """What is decided: of the first group, compared with the second."""
         found = ["better"] * self.is_better + ["equivalent"] * self.is_equivalent
-        return ", ".join(found) or ("open" if self.is_open else "not claimed")
+        return ", ".join(found) or ("undecided" if self.is_open else "not claimed")
 
     def describe(self) -> str:
         """What is decided, in a sentence."""
@@ -202,7 +202,7 @@ class Decision:
         return f"{first} and {second} are equivalent: less than {margin} apart ({by}, {interval}), {after}"
 
     def _describe_undecided(self) -> str:
-        """Why nothing is decided, and how many more seeds an open pair would need."""
+        """Why nothing is decided, and how many more seeds an undecided pair would need."""
         first, second, n = self.first.name, self.second.name, len(self.ended)
         if not self.found.n:
             of = f" of {n}" if n else ""
@@ -222,7 +222,7 @@ class Decision:
             who, other = (first, second) if self.bars(first) else (second, first)
             return f"{ahead}: nothing is claimed, as {who} lost seeds that {other} completed."
         more = f"; about {self.foreseen} more would decide if mean and spread stay" if self.foreseen else ""
-        return f"{ahead}: open after {count_of_seeds(n)}{more}."
+        return f"{ahead}: undecided after {count_of_seeds(n)}{more}."
 
     def _describe_gap(self) -> str:
         """How far the first is ahead; below 0 where earlier seeds decided that it is better and all together do not."""

@@ -11,10 +11,11 @@ from trainlab.runs.numbers import format_duration
 SHORT_HEADINGS = ("group", "other", "verdict", "by", "95 % interval", "after", "lost", "runs", "time", "more")
 
 _NOTE = (
-    "Difference: how far the first group is ahead of the second where both completed, with its interval{pairs}, which "
-    "holds after all numbers of seeds at once: earlier ones may exclude the difference. Margin {margin}. Lost seeds, "
-    "of the first and of the second, diverged or failed. Runs and training time: of both, up to the decision. "
-    "More seeds: of each, if mean and spread stay as they are."
+    "Difference: how far the group is ahead of the one it is compared with{sign}, over the seeds that both completed. "
+    "Interval: 95 %{pairs}, however often one looks; it is what the intervals after each number of seeds have in "
+    "common, so the difference itself may lie outside. Equivalent: the interval is within ± {margin}. Lost seeds "
+    "of each diverged or failed. Runs and training time: of both, up to the decision. More seeds: of each, if mean and "
+    "spread stay as they are."
 )
 
 
@@ -31,23 +32,30 @@ def decision_table(decisions: Decisions) -> Table:
         "lost seeds",
     ]
     pairs = f" for all {len(decisions.pairs)} pairs together" if len(decisions.pairs) > 1 else ""
-    note = _NOTE.format(pairs=pairs, margin=decisions.rules.describe_margin())
-    return Table([*headings, "runs", "training", "more seeds"], [*map(_row, decisions.pairs)], note)
+    sign = " (below 0: behind)" if decisions.rules.baseline else ""
+    note = _NOTE.format(pairs=pairs, sign=sign, margin=decisions.rules.describe_margin())
+    rows = [_row(pair, decisions.rules.baseline) for pair in decisions.pairs]
+    return Table([*headings, "runs", "training", "more seeds"], rows, note)
 
 
-def _row(of: Decision) -> list[Cell]:
+def _row(of: Decision, baseline: str | None) -> list[Cell]:
+    """The group that is ahead compared with the other one; with a baseline, any group compared with that."""
     metric, (runs, seconds), after = of.rules.metric, of.cost, of.decided_after
-    known = math.isfinite(of.found.low)
-    bounds = f"{format_bound(of.found.low, metric)} to {format_bound(of.found.high, metric)}" if known else "-"
+    names, lost, found = [of.first.name, of.second.name], [*of.lost], of.found
+    mean, low, high, word = found.mean, found.low, found.high, of.word
+    if names[0] == baseline:
+        names, lost, word = names[::-1], lost[::-1], word.replace("better", "worse")
+        mean, low, high = -mean, -high, -low
+    known = math.isfinite(low)
+    bounds = f"{format_bound(low, metric)} to {format_bound(high, metric)}" if known else "-"
     more = of.foreseen
     return [
-        (of.first.name, of.first.name),
-        (of.second.name, of.second.name),
-        (of.word, of.word),
-        (format_bound(of.found.mean, metric) if of.found.n else "-", of.found.mean),
-        (bounds, of.found.high - of.found.low if known else math.nan),
+        *((name, name) for name in names),
+        (word, word),
+        (format_bound(mean, metric) if found.n else "-", mean),
+        (bounds, high - low if known else math.nan),
         (f"{after} of {len(of.ended)} seeds" if after else f"- of {len(of.ended)} seeds", after or math.nan),
-        (" and ".join(map(str, of.lost)), sum(of.lost)),
+        (" and ".join(map(str, lost)), sum(lost)),
         (str(runs), runs),
         (format_duration(seconds), seconds),
         (f"about {more}" if more else "-", more or math.nan),

@@ -95,6 +95,11 @@ class Decisions:
 
         return min(found, key=mean, default=None)
 
+    @property
+    def reference(self) -> str | None:
+        """Name of the group that the others are shown against: the baseline, or the leading one."""
+        return self.rules.baseline or self.leading
+
     def may_be_best(self, name: str) -> bool:
         """Whether no group is better than this one, and in no comparison lost seeds are against its being better."""
         return name in self.undefeated and not any(pair.bars(name) for pair in self.pairs)
@@ -113,13 +118,8 @@ class Decisions:
         if not top:
             return "The decisions contradict each other: of each group another one is better."
         if len(top) == 1 and len(self.worse_than(top[0])) == len(names) - 1:
-            by = [format_amount(pair.found.mean, self.rules.metric) for pair in self.pairs if pair.first.name == top[0]]
-            least, most = (pick(by, key=float) for pick in (min, max))
-            how = f"{least} to {most}" if least != most else least
-            return (
-                f"{top[0]} is better than each of the other {len(names) - 1} groups, by {how}"
-                f"{unit_of_gap(self.rules.metric)}."
-            )
+            by = self._describe_range([pair for pair in self.pairs if pair.first.name == top[0]])
+            return f"{top[0]} is better than each of the other {len(names) - 1} groups, by {by}."
         if len(top) == 1:
             return f"No group is better than {top[0]}, and each of the others is worse than some other."
         among = [pair for pair in self.pairs if pair.first.name in top and pair.second.name in top]
@@ -133,26 +133,37 @@ class Decisions:
     def _describe_baseline(self) -> str:
         """How each group compares with the baseline."""
         baseline = self.rules.baseline
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[Decision]] = {}
         for pair in self.pairs:
-            other = pair.second.name if pair.first.name == baseline else pair.first.name
-            word = "open" if pair.is_open else "not claimed"
-            if pair.is_better:
-                word = "better" if pair.first.name == other else "worse"
-                word += " and equivalent" * pair.is_equivalent
-            elif pair.is_equivalent:
-                word = "equivalent"
-            found.setdefault(word, []).append(other)
-        return f"Compared with {baseline}: {'; '.join(f'{word}: {listed(names)}' for word, names in found.items())}."
+            word = pair.word if pair.second.name == baseline else pair.word.replace("better", "worse")
+            found.setdefault(word, []).append(pair)
+        return f"Compared with {baseline}, {'; '.join(self._describe_alike(*item) for item in found.items())}."
+
+    def _describe_alike(self, word: str, pairs: Sequence[Decision]) -> str:
+        """ "relu and tanh are worse by 1.2 to 4.1 points"."""
+        names = [({pair.first.name, pair.second.name} - {self.rules.baseline}).pop() for pair in pairs]
+        if word == "not claimed":
+            return f"nothing is claimed of {listed(names)}"
+        text = f"{listed(names)} {'are' if len(names) > 1 else 'is'} {word.replace(', ', ' and ')}"
+        return f"{text} by {self._describe_range(pairs)}" if pairs[0].is_better else text
+
+    def _describe_range(self, pairs: Sequence[Decision]) -> str:
+        """ "1.2 to 4.1 points": by how much the first groups are ahead."""
+        by = [format_amount(pair.found.mean, self.rules.metric) for pair in pairs]
+        least, most = (pick(by, key=float) for pick in (min, max))
+        return f"{least}{f' to {most}' if least != most else ''}{unit_of_gap(self.rules.metric)}"
 
     def _describe_counts(self) -> str:
-        """ "2 of 3 pairs are decided; 1 is open after 30 seeds."."""
+        """ "2 of 3 pairs are decided; 1 is undecided after 30 seeds."."""
         decided = [pair for pair in self.pairs if pair.decided_after]
+        if len(decided) == len(self.pairs):
+            return f"All {len(decided)} pairs are decided."
         parts = [f"{len(decided)} of {len(self.pairs)} pairs are decided"]
         if self.open:
             needed = [pair.foreseen for pair in self.open if pair.foreseen]
             more = f" (about {min(needed)} more would decide the next)" if needed else ""
-            parts.append(f"{len(self.open)} open after {count_of_seeds(max(len(p.ended) for p in self.open))}{more}")
+            seeds = count_of_seeds(max(len(pair.ended) for pair in self.open))
+            parts.append(f"{len(self.open)} undecided after {seeds}{more}")
         rest = len(self.pairs) - len(decided) - len(self.open)
         return f"{'; '.join(parts + [f'of {rest} nothing is claimed'] * (rest > 0))}."
 
@@ -160,8 +171,8 @@ class Decisions:
         """The runs of all groups and their time, and by what margin was decided."""
         each = [of.seconds.get(seed, 0.0) for of in self.competitors.values() for seed in (*of.values, *of.lost)]
         return (
-            f"Margin {self.rules.describe_margin()}, fixed before the first seed; {len(each)} runs, "
-            f"{format_duration(sum(each))} of training."
+            f"Equivalent means less than {self.rules.describe_margin()} apart, fixed before the first seed. "
+            f"{len(each)} runs took {format_duration(sum(each))} of training."
         )
 
     def method_notes(self) -> list[str]:

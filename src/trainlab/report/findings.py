@@ -6,9 +6,9 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from trainlab.report.answer import BEST, Standing, count_statuses, describe_lost, describe_only, standings
+from trainlab.report.answer import BASELINE, Standing, count_statuses, describe_lost, describe_only, standings
 from trainlab.report.comparisons import RATIO_ALPHA, RATIOS, Pair, by_metric, compare_all, count_pairs
-from trainlab.report.decided import decided_verdicts, leading_first, left_to
+from trainlab.report.decided import as_decided, decided_verdicts, left_to
 from trainlab.report.decisions import Decisions, chosen_by_results, read_decisions
 from trainlab.report.descriptions import (
     describe_convergence,
@@ -50,7 +50,7 @@ class Findings:
     Attributes:
         keys: settings that differ between the runs.
         groups: those with a completed run first, the best by the metric that they are compared by first; of a sweep
-            with decisions, the best of those that none is better than.
+            with decisions, its baseline first, or the best of those that none is better than.
         pairs: all pairs of groups with a completed run.
         provenance: command, code, versions, machine and data, each with its values.
         best: the completed run that is best by that metric.
@@ -98,7 +98,9 @@ class Findings:
         return listed(["the seed", *(["the fold"] if self.has_folds else []), *varied])
 
     def asked(self) -> list[tuple[Group, Group]]:
-        """Pairs, the baseline first, for which the three questions are answered in print."""
+        """Pairs, first the one that is compared with, for which the three questions are answered in print."""
+        if self.baseline:
+            return self._described(at_most=0)[:MAX_AGAINST_BEST]
         return [(worse, better) for better, worse in self._described(MAX_ASKED)[:MAX_AGAINST_BEST]]
 
     def start(self) -> tuple[Group, Group]:
@@ -164,13 +166,21 @@ class Findings:
         return {label: of for standing in self.standings for label, of in standing.verdicts.items()}
 
     @property
+    def baseline(self) -> str:
+        """Label of the group that decisions compare all others with; "" if there is none."""
+        return next((label for label, verdict in self.verdicts.items() if verdict == BASELINE), "")
+
+    @property
     def best_group(self) -> Group | None:
         """That of the best run of a search or a run alone, otherwise the best one; None if decisions claim none."""
         if self.search or self.only_run:
             of_best = (group for group in self.groups if self.best and self.best.folder in group.folders)
             return next(of_best, None)
-        best = self.standings[0].best if self.standings else None
-        return best if best and self.verdicts[best.label] == BEST else None
+        if self.decisions:
+            name = self.decisions.leading
+            is_best = name is not None and self.decisions.may_be_best(name)
+            return next((g for g in self.groups if is_best and self.decisions.name_of(g.folders) == name), None)
+        return self.standings[0].best if self.standings else None
 
     @property
     def only_run(self) -> Run | None:
@@ -258,7 +268,7 @@ def analyze(folders: Sequence[Path], runs: Sequence[Run], margin: float | None =
     if decisions and margin is not None:
         own = f"its own margin of {decisions.rules.describe_margin()}, fixed before the first seed"
         raise ValueError(f"{folders[0]} has {own}, got a margin of {margin:g}; leave out --margin")
-    groups = leading_first(groups, decisions) if decisions else groups
+    groups = as_decided(groups, decisions) if decisions else groups
     pairs = compare_all(groups, margin)
     keys = differing_keys([run for run in runs if not run.problem])
     extra = [key for group in groups for key in group.values if key not in keys]

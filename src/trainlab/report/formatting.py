@@ -108,9 +108,12 @@ def count_of(n: int, total: int, one: str, several: str) -> str:
     return f"The run {one}" if total == 1 else f"{n} of {total} runs {one if n == 1 else several}"
 
 
-def describe_selection(shown: int, of: int, metric: Metric) -> str:
-    """The start of a caption that shows some of the groups, the best by ``metric``; "" if all."""
-    return f"The {shown} best of {of} groups by {metric.label}. " if shown < of else ""
+def describe_selection(shown: int, of: int, metric: Metric, has_baseline: bool = False) -> str:
+    """The start of a caption that shows some of the groups, the best by ``metric`` and the baseline; "" if all."""
+    if shown >= of:
+        return ""
+    best = f"{shown - 1} best of {of - 1} other" if has_baseline else f"{shown} best of {of}"
+    return f"The {'baseline and the ' if has_baseline else ''}{best} groups by {metric.label}. "
 
 
 def capitalized(text: str) -> str:

@@ -107,13 +107,16 @@ def group_tables(findings: Findings) -> list[Table]:
 
 
 def _group_table(findings: Findings, compared: Metric) -> Table:
-    """One row per group: mean, interval, number of runs, by how much it is behind the best, other metrics."""
+    """One row per group: mean, interval, number of runs, by how much it is behind the best, other metrics.
+
+    Of a sweep with decisions, their table says how far apart groups are.
+    """
     groups = [group for group in findings.groups if group.metrics.compared_by == compared]
     others = [*TaskMetrics.merged([group.metrics for group in groups]).ranked[1:], compared.test]
     behind = {
         other.label: pair
         for standing in findings.standings
-        if standing.best.metrics.compared_by == compared
+        if standing.best.metrics.compared_by == compared and not findings.decisions
         for other, pair in zip(standing.groups[1:], standing.pairs, strict=True)
     }
     tested = any(behind[group.label].is_tested for group in groups if group.label in behind)
@@ -142,8 +145,7 @@ def _group_table(findings: Findings, compared: Metric) -> Table:
     by = "Holm" if correction == "Holm" else "Bonf."
     headings += [*([f"p ({by})"] if tested else []), sd, *(metric.heading for metric in others)]
     headings[-1] += " †"
-    of = "first group; of a pair with a decision, where both completed" if findings.decisions else "best"
-    note = f"Behind: how far from the {of}" if behind else ""
+    note = "Behind: how far from the best" if behind else ""
     if tested:
         note += f"; {MARK} significantly, ± half of a 95 % interval: p below 0.05 by {correction}'s method over "
         note += _pairs(behind.values())
@@ -205,6 +207,8 @@ def _means(group: Group, metrics: Sequence[Metric]) -> Iterator[Cell]:
 
 def pair_matrices(findings: Findings) -> list[Table]:
     """One table for each metric that groups are compared by: each of the best groups with each other one."""
+    if findings.decisions:  # whose table has each pair that is compared
+        return []
     return [_pair_matrix(findings, standing.groups) for standing in findings.standings if standing.pairs]
 
 

@@ -45,7 +45,7 @@ _LABELS = ("group", "")
 _PROSE = ("reason", "runs", "usually said", "measured", "what", "p")  # columns whose text, if it is text, may wrap
 _LONG_HEADING = 16  # characters; longer ones would be on four lines over short numbers
 _MAX_UNFOLDED = 12  # rows of the table of runs, if there are groups
-_AGAINST_BEST = "The best against each other group"
+_AGAINST_BEST, _AGAINST_BASELINE = "The best against each other group", "Each group against the baseline"
 
 
 def write_report(folders: Sequence[Path], output_dir: Path | None = None, findings: Findings | None = None) -> Path:
@@ -179,17 +179,24 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
         "ranked": ranked,
         "curves": curves,
         "search_plots": sections.pop(SEARCH, []),
-        "curves_note": curves_note(findings.compared[:MAX_CURVES]),
+        "curves_note": curves_note(findings.compared[:MAX_CURVES], findings.baseline),
         "more_plots": sections,
         "asked": [(a, b, list(zip(QUESTIONS, findings.answers(a, b), strict=True))) for a, b in asked],
-        "asked_title": "All pairs as text" if len(asked) == len(findings.pairs) > 1 else _AGAINST_BEST,
+        "asked_title": _title_of_asked(findings, len(asked)),
         "choosable": choosable,
         "folds_runs": len(findings.groups) > 1 and len(findings.runs) > _MAX_UNFOLDED,
         "choices": {"questions": QUESTIONS, "answers": answers, "start": start},
         "test_note": TEST_NOTE,
         "describe_search": describe_search,
         "repeat": repeat_commands(findings.best_group) if findings.best_group else [],
+        "repeated": "the run" if findings.only_run else findings.best_group.label if findings.best_group else "",
     }
+
+
+def _title_of_asked(findings: Findings, asked: int) -> str:
+    if findings.baseline:
+        return _AGAINST_BASELINE
+    return "All pairs as text" if asked == len(findings.pairs) > 1 else _AGAINST_BEST
 
 
 def _keep_signs_with_numbers(value: Any) -> Any:

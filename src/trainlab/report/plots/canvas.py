@@ -24,6 +24,7 @@ COLORS = (
     *("#56B4E9", "#000000", "#882255", "#999933", "#7F7F7F"),
 )
 MARKERS = "osD^vP*X<>"
+BASELINE_LOOK = ("#000000", "D")  # color and marker, which no other group has then
 MAX_CURVES = len(COLORS)
 MAX_SVG_BYTES = 200_000  # above it, a page holds the PNG instead
 

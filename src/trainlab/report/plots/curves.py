@@ -41,9 +41,10 @@ def has_curve(group: Group, metric: Metric) -> bool:
     return any(run.curve and run.curve.has(metric.key) for run in group.runs.values())
 
 
-def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plot:
+def plot_learning_curves(groups: Sequence[Group], key: str, against: str, baseline: str = "") -> Plot:
     """The metric ``key`` by epoch or second, one line per group with a band over its seeds.
 
+    The line of the first group is wide; that of the group labelled ``baseline`` is black.
     Mean and band run as far as all seeds do; beyond, each seed that runs on is a thin line. ``curves_note`` says how to
     read it. What is beyond the end of the vertical axis is named.
     """
@@ -53,13 +54,15 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
     shown = drawn[:MAX_CURVES]
     with_training = shows_training(shown, training_key)
     with canvas(4.8, 3.2) as (figure, (axes,)):
-        means, styles = [], styles_of(groups, shown)
+        means, styles = [], styles_of(groups, shown, baseline)
         for group in shown:
             curves = [run.curve for run in group.runs.values() if run.curve]
             is_alone = len(shown) == 1
             name = "validation" if is_alone else shorten(group.label)
-            is_best = group is shown[0]
-            means.append(_draw(axes, curves, key, against, styles[group.label], name, len(shown) <= MAX_BANDS, is_best))
+            is_first = group is shown[0]
+            means.append(
+                _draw(axes, curves, key, against, styles[group.label], name, len(shown) <= MAX_BANDS, is_first)
+            )
             if with_training:
                 training = band(curves, training_key, against == "seconds")
                 style: dict[str, Any] = {"color": styles[group.label][0], "linewidth": 1.1, "linestyle": ":"}
@@ -83,7 +86,7 @@ def plot_learning_curves(groups: Sequence[Group], key: str, against: str) -> Plo
             chosen: Any = {"color": "#555555", "linewidth": 1, "linestyle": "--", "label": "chosen epoch"}
             axes.axvline(only.result.metrics["best_epoch"] + 1, **chosen)
         legend_below(figure, axes)
-        kept = describe_selection(len(shown), len(drawn), metrics.compared_by)
+        kept = describe_selection(len(shown), len(drawn), metrics.compared_by, bool(baseline))
         cut = f"Cut off at the {metric.by_mode('top', 'bottom')}: {', '.join(map(shorten, over))}. " if over else ""
         ends = _SECONDS_END if against == "seconds" and any(len(group.runs) > 1 for group in shown) else ""
         name = f"{file_name(metric)}_by_{against.rstrip('s')}"
@@ -99,11 +102,11 @@ def _draw(
     look: tuple[str, str],
     label: str,
     has_band: bool,
-    is_best: bool,
+    is_first: bool,
 ) -> Values:
     """Draw the curves of a group in a colour and with a marker. Returns the mean as far as it is drawn.
 
-    That of the best is wider, and above the others.
+    That of the first is wider, and above the others.
     """
     color, marker = look
     in_seconds = against == "seconds"
@@ -113,7 +116,7 @@ def _draw(
     marks: dict[str, Any] = {"marker": marker, "markersize": 4}
     every = 1 if len(x) <= MAX_MARKED else len(x) // 8
     is_measured = not in_seconds or len(curves) == 1  # a mean at the same second is between the epochs of each seed
-    width, above = (2.4, 3) if is_best else (1.4, 2)
+    width, above = (2.4, 3) if is_first else (1.4, 2)
     marks |= {"markevery": every if is_measured else [], "zorder": above}
     axes.plot(x, mean, label=label, linewidth=width, **style, **marks)
     if has_band:
@@ -139,10 +142,12 @@ def shows_training(groups: Sequence[Group], training_key: str) -> bool:
     return any(run.curve and run.curve.has(training_key) for group in groups for run in group.runs.values())
 
 
-def curves_note(groups: Sequence[Group]) -> str:
-    """How to read the learning curves of ``groups``: once for all of them."""
+def curves_note(groups: Sequence[Group], baseline: str = "") -> str:
+    """How to read the learning curves of ``groups``, one of them labelled ``baseline``: once for all of them."""
     several = any(len(group.runs) > 1 for group in groups)
     parts = []
+    if baseline:
+        parts.append(f"Wide black line: the baseline, {baseline}.")
     if several:
         of_band = " band: from the lowest to the highest seed;" if len(groups) <= MAX_BANDS else ""
         parts.append(f"Line: mean over the seeds, as far as all of them run;{of_band} thin lines: seeds that run on.")

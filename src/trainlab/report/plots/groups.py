@@ -11,11 +11,22 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from trainlab.report.answer import BEST, EQUIVALENT, UNDECIDED, UNTESTED, WORSE, count_statuses
+from trainlab.report.answer import (
+    BASELINE,
+    BEST,
+    BETTER,
+    EQUIVALENT,
+    NOT_CLAIMED,
+    UNDECIDED,
+    UNTESTED,
+    WORSE,
+    count_statuses,
+)
 from trainlab.report.comparisons import by_metric
 from trainlab.report.formatting import capitalized, describe_selection, format_estimate, format_value, listed
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import (
+    BASELINE_LOOK,
     COLORS,
     MARKERS,
     MAX_CURVES,
@@ -39,14 +50,18 @@ MAX_INTERVALS = 20
 MAX_LR_TICKS = 7
 MAX_LINES, MAX_AXES, MAX_TICKS = 300, 8, 8  # of parallel coordinates
 _GREY, _DARK = "#8A8F94", "#4A4F54"
-# Colour, marker and fill of a group by whether it is worse than the best, which alone is coloured.
+# Colour, marker and fill of a group by its verdict. The best alone is coloured; with a baseline those that are better.
 _LOOKS = {
+    BASELINE: (*BASELINE_LOOK, BASELINE_LOOK[0]),
     BEST: (COLORS[0], "o", COLORS[0]),
+    BETTER: (COLORS[0], "o", COLORS[0]),
     EQUIVALENT: (COLORS[0], "o", "white"),
     UNDECIDED: (_DARK, "o", "white"),
-    UNTESTED: (_DARK, "D", "white"),
+    UNTESTED: (_DARK, "x", "white"),
+    NOT_CLAIMED: (_DARK, "x", "white"),
     WORSE: (_GREY, "o", _GREY),
 }
+_LOOKS_WITH_BASELINE = _LOOKS | {EQUIVALENT: (*BASELINE_LOOK, "white")}
 # Sections of the report.
 RANKED, IN_SECONDS, SETTINGS = "ranked", "Curves against seconds of training", "Settings and results"
 LR_SEARCHES, LAYERS = "Searches for the learning rate", "Inside the network"
@@ -56,7 +71,8 @@ def plot_groups(groups: Sequence[Group], verdicts: Mapping[str, str] = _NO_VERDI
     """Every plot that the groups with a completed run have data for.
 
     Args:
-        verdicts: by label whether each is worse than the best, as `Standing.verdicts` has it.
+        verdicts: by label whether each is worse than the best, as `Standing.verdicts` has it, or what is decided of it
+            and the baseline.
     """
     plots = []
     lost = [group for group in groups if not group.runs and group.others]
@@ -69,6 +85,7 @@ def plot_groups(groups: Sequence[Group], verdicts: Mapping[str, str] = _NO_VERDI
 def _plot_alike(groups: Sequence[Group], verdicts: Mapping[str, str], lost: Sequence[Group]) -> list[Plot]:
     """Every plot of groups that are compared by the same metric, which comes first."""
     metrics = TaskMetrics.merged([group.metrics for group in groups])
+    baseline = next((label for label, verdict in verdicts.items() if verdict == BASELINE), "")
     chosen = [*dict.fromkeys((metrics.compared_by, metrics.primary))]
     with_curves = [
         metric
@@ -76,22 +93,22 @@ def _plot_alike(groups: Sequence[Group], verdicts: Mapping[str, str], lost: Sequ
         if any(has_curve(group, metric) for group in groups)
     ]
     plots = [plot_intervals(groups, verdicts, lost)] if len(groups) > 1 else []
-    plots += [plot_learning_curves(groups, metric.key, "epochs") for metric in with_curves]
+    plots += [plot_learning_curves(groups, metric.key, "epochs", baseline) for metric in with_curves]
     if any(len(line) > 1 for line in rate_lines(groups)):
         plots += [plot_against_lr(groups, metric.key, lost) for metric in chosen]
     if not any(group.shares_clock for group in groups):
         plots += [
-            replace(plot_learning_curves(groups, metric.key, "seconds"), section=IN_SECONDS)
+            replace(plot_learning_curves(groups, metric.key, "seconds", baseline), section=IN_SECONDS)
             for metric in with_curves
             if metric in chosen
         ]
-    plots += [replace(plot, section=LR_SEARCHES) for plot in plot_lr_searches(groups)]
+    plots += [replace(plot, section=LR_SEARCHES) for plot in plot_lr_searches(groups, baseline)]
     keys = list(dict.fromkeys(key for group in groups for key in group.values))
     varying = [key for key in keys if len({json.dumps(g.values.get(key), default=str) for g in groups}) > 1]
     if len(varying) >= 3:
         plots.append(plot_parallel_coordinates(groups, varying))
     if any(run.layers for group in groups for run in group.runs.values()):
-        plots.append(replace(plot_layers(groups), section=LAYERS))
+        plots.append(replace(plot_layers(groups, baseline), section=LAYERS))
     return plots
 
 
@@ -101,17 +118,19 @@ def plot_intervals(
     """The metric that the groups are compared by, in their order: mean, 95 % interval and seeds of each.
 
     Args:
-        verdicts: by label whether each is worse than the best; of these, filled grey is significantly worse,
-            hollow undecided, hollow and coloured equivalent.
+        verdicts: by label whether each is worse than the best, or than the baseline; filled grey is worse, hollow
+            undecided, a cross not tested, hollow with the look of the best or of the baseline equivalent.
         lost: groups without a completed run, which are named below the others.
     """
     shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by
     lost = lost[: MAX_INTERVALS - len(shown)]
     rows = [*shown, *lost]
+    has_baseline = BASELINE in verdicts.values()
+    looks = _LOOKS_WITH_BASELINE if has_baseline else _LOOKS
     with canvas(5.2, 0.75 + (0.3 if len(rows) <= 10 else 0.24) * len(rows)) as (figure, (axes,)):
         for i, group in enumerate(shown):
             found, units = group.comparison, [*group.compared.values()]
-            color, marker, fill = _LOOKS[verdicts.get(group.label, BEST)]
+            color, marker, fill = looks[verdicts.get(group.label, BEST)]
             if len(units) > 1:
                 axes.plot(units, [i + 0.27] * len(units), ".", color=color, markersize=5, alpha=0.6)
             if not math.isnan(found.half_width):
@@ -132,8 +151,8 @@ def plot_intervals(
         axes.set_xlabel(metric.label)
         present = {verdicts[group.label] for group in shown if group.label in verdicts}
         if present - {BEST}:
-            legend_below(figure, axes, [_legend_entry(verdict) for verdict in _LOOKS if verdict in present])
-        caption = describe_selection(len(shown), len(groups), metric)
+            legend_below(figure, axes, [_legend_entry(name, look) for name, look in looks.items() if name in present])
+        caption = describe_selection(len(shown), len(groups), metric, has_baseline)
         if of := dict.fromkeys(group.unit for group in shown if len(group.compared) > 1):
             caption += f"Dot: mean; bar: its 95 % interval; small dots: {' or '.join(f'{unit}s' for unit in of)}."
         return Plot(
@@ -141,8 +160,8 @@ def plot_intervals(
         )
 
 
-def _legend_entry(verdict: str) -> Line2D:
-    color, marker, fill = _LOOKS[verdict]
+def _legend_entry(verdict: str, look: tuple[str, str, str]) -> Line2D:
+    color, marker, fill = look
     return Line2D([], [], color=color, marker=marker, markerfacecolor=fill, linestyle="", label=verdict)
 
 

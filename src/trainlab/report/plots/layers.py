@@ -26,8 +26,8 @@ MAX_EPOCHS = 6
 _KEPT = {"mean": 0.0, "std": 1.0}  # by self-normalization
 
 
-def plot_layers(groups: Sequence[Group]) -> Plot:
-    """Layer statistics of the best groups that recorded them, one column per group."""
+def plot_layers(groups: Sequence[Group], baseline: str = "") -> Plot:
+    """Layer statistics of the best groups that recorded them, and the one labelled ``baseline``: a column per group."""
     found = {group.label: [run.layers for run in group.runs.values() if run.layers] for group in groups}
     recorded = {label: runs for label, runs in found.items() if runs}
     shown = {label: mean_over_seeds(runs) for label, runs in [*recorded.items()][:MAX_GROUPS]}
@@ -35,7 +35,8 @@ def plot_layers(groups: Sequence[Group]) -> Plot:
         draw_layers(axes, shown)
         figure.align_ylabels(axes)
         legend_below(figure, axes[0])
-        caption = describe_selection(len(shown), len(recorded), groups[0].metrics.primary) + CAPTION
+        of = describe_selection(len(shown), len(recorded), groups[0].metrics.primary, baseline in shown)
+        caption = of + CAPTION
         return Plot("layers", "Inside the network", caption, *render(figure))
 
 

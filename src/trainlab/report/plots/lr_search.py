@@ -11,6 +11,7 @@ from trainlab.report.curves import Values
 from trainlab.report.formatting import describe_selection
 from trainlab.report.groups import Group
 from trainlab.report.plots.canvas import COLORS, MAX_CURVES, Plot, canvas, legend_below, render, shorten
+from trainlab.report.plots.colors import styles_of
 
 Search = Mapping[str, Any]  # `lr_search` of a result
 METHODS = {"range_test": "Learning-rate range test", "grid": "Search over a grid of learning rates"}
@@ -26,13 +27,15 @@ _MARGIN = 0.05  # below the lowest loss, of the axis's length
 _ROOM = 2.5  # height of the axis above the lowest loss, in heights of the median above it
 
 
-def draw_lr_searches(searches: Mapping[str, Search]) -> tuple[Figure, bytes, bytes, str]:
+def draw_lr_searches(
+    searches: Mapping[str, Search], colors: Sequence[str] = COLORS
+) -> tuple[Figure, bytes, bytes, str]:
     """Searches of one method, by label, as a figure, and that as PNG, SVG and values."""
     method = next(iter(searches.values()))["method"]
     draw = _draw_range_test if method == "range_test" else _draw_grid
     with canvas(6.4, 3.7) as (figure, (axes,)):
         lows, tops = [], []
-        for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], COLORS, strict=False):
+        for (name, found), colour in zip(list(searches.items())[:MAX_CURVES], colors, strict=False):
             losses = draw(axes, found, colour)
             taken = _format_lr(found["lr"])
             label = f"{shorten(name)}: {taken}" if name else f"taken: {taken} ({found['rule']})"
@@ -108,18 +111,21 @@ def _numbers(values: Any) -> Values:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def plot_lr_searches(groups: Sequence[Group]) -> list[Plot]:
-    """The learning-rate searches of the groups, one plot per method."""
+def plot_lr_searches(groups: Sequence[Group], baseline: str = "") -> list[Plot]:
+    """The learning-rate searches of the groups, one of them labelled ``baseline``, one plot per method."""
     searched = [group for group in groups if group.search]
+    styles = styles_of(groups, searched, baseline)
     short = [label_without_lr(group.label) for group in searched]
     names = short if len(set(short)) == len(short) else [group.label for group in searched]
     found = {name: group.search for name, group in zip(names, searched, strict=True) if group.search}
+    colors = {name: styles[group.label][0] for name, group in zip(names, searched, strict=True)}
     plots = []
     for method, title in METHODS.items():
         of_method = {label: search for label, search in found.items() if search["method"] == method}
         if of_method:
-            kept = describe_selection(MAX_CURVES, len(of_method), groups[0].metrics.primary)
-            _, png, svg, hover = draw_lr_searches(of_method)
+            metric = groups[0].metrics.primary
+            kept = describe_selection(MAX_CURVES, len(of_method), metric, baseline in colors)
+            _, png, svg, hover = draw_lr_searches(of_method, [colors[name] for name in of_method])
             plots.append(Plot(f"lr_search_{method}", title, kept + CAPTIONS[method], png, svg, hover))
     return plots
 
