@@ -24,7 +24,7 @@ from trainlab.runs.lease import acquire
 from trainlab.runs.result import Result
 from trainlab.runs.starts import note_start
 from trainlab.sweep import run_items as run_loop
-from trainlab.sweep.executors import remote, slurm_local
+from trainlab.sweep.executors import remote, slurm_local, slurm_queue
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, Ended, Program
 from trainlab.sweep.executors.remote import NotTaken
 from trainlab.sweep.executors.remote_item import Remote
@@ -43,8 +43,8 @@ def slurm(tmp_path, monkeypatch):
     executor = SlurmExecutor()
     executor.answers, executor.said = {"squeue": "", "sacct": ""}, []
     executor.folder, executor._program = tmp_path, Program(tmp_path, print, say=executor.said.append)
-    monkeypatch.setattr(executor, "_run", lambda command, *_, **__: executor.answers[command])
-    monkeypatch.setattr("trainlab.sweep.executors.slurm._ASK_S", -1.0)
+    monkeypatch.setattr(slurm_queue, "_run", lambda command, *_, **__: executor.answers[command])
+    monkeypatch.setattr(slurm_queue, "_ASK_S", -1.0)
     return executor
 
 
@@ -103,7 +103,7 @@ def test_why_jobs_wait_is_said_once_if_it_may_not_end(slurm, tmp_path):
 def test_one_question_to_accounting_is_for_all_jobs_and_without_an_answer_they_are_as_before(
     slurm, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("trainlab.sweep.executors.slurm._ASK_S", 60.0)
+    monkeypatch.setattr(slurm_queue, "_ASK_S", 60.0)
     slurm._live = [Remote(Item(()), {}, tmp_path, ItemFolder(tmp_path), f"7_{n}", RUNNING) for n in range(100)]
     calls = []
 
@@ -111,7 +111,7 @@ def test_one_question_to_accounting_is_for_all_jobs_and_without_an_answer_they_a
         calls.append(command[0])
         return slurm.answers[command[0]]
 
-    monkeypatch.setattr(slurm, "_run", run)
+    monkeypatch.setattr(slurm_queue, "_run", run)
     slurm.answers["sacct"] = None
     assert [slurm.look(one) for one in slurm._live] == [RUNNING] * 100
     assert (calls, slurm.said) == (["squeue", "sacct"], ["the accounting of SLURM does not answer; waiting for it"])
@@ -136,12 +136,11 @@ def test_one_question_to_accounting_is_for_all_jobs_and_without_an_answer_they_a
 def test_a_cluster_without_accounting_is_told_from_one_whose_accounting_does_not_answer(
     line, answer, tmp_path, monkeypatch
 ):
-    pytest.importorskip("submitit")
     (tmp_path / "sacct").write_text(f"#!/bin/sh\n{line}\n")
     (tmp_path / "sacct").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert SlurmExecutor()._run("sacct", may_lack=True) == answer
-    assert SlurmExecutor()._run("squeue") is None
+    assert slurm_queue._run("sacct", may_lack=True) == answer
+    assert slurm_queue._run("squeue") is None
 
 
 def test_a_controller_that_does_not_answer_is_waited_for(slurm, tmp_path):
@@ -341,12 +340,12 @@ def test_what_a_job_could_not_be_told_is_told_again(elsewhere, tmp_path):
     assert elsewhere.requests == [("interrupt", "id-0")] * 2 + [("cancel", "id-0")] * 2
 
 
-def test_jobs_are_told_nothing_while_slurm_does_not_answer(slurm, tmp_path):
+def test_jobs_are_told_nothing_while_slurm_does_not_answer(slurm, tmp_path, monkeypatch):
     calls = []
-    slurm._run = lambda command, *_: calls.append(command)
+    monkeypatch.setattr(slurm_queue, "_run", lambda command, *_: calls.append(command))
     assert [slurm.interrupt(submitted(tmp_path)), slurm.cancel(submitted(tmp_path))] == [False, False]
     assert calls == ["scancel", "squeue"]
-    slurm._run = lambda command, *_, **__: ""
+    monkeypatch.setattr(slurm_queue, "_run", lambda *_, **__: "")
     slurm.look(submitted(tmp_path))
     assert slurm.cancel(submitted(tmp_path))
 

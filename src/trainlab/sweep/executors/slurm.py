@@ -2,12 +2,9 @@
 
 import contextlib
 import io
-import math
 import os
 import re
 import signal
-import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +14,9 @@ from trainlab.processes import INTERRUPTED
 from trainlab.sweep.executors.executor import QUEUED, RUNNING, STOP, Ended
 from trainlab.sweep.executors.remote import NotTaken, RemoteExecutor, Silent
 from trainlab.sweep.executors.remote_item import Remote
+from trainlab.sweep.executors.slurm_queue import Queue, is_silence
 
 LOGS = "submitit"  # folder of what submitit writes
-_ASK_S, _ASK_EACH_S = 2.0, 0.002  # between two questions to SLURM: at least, and for each job
-_TIMEOUT_S = 30.0  # until SLURM has answered
 _QUEUED = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "RESV_DEL_HOLD")
 _RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "STAGE_OUT", "SIGNALING", "STOPPED", "RESIZING")
 # States in which SLURM took a job from the machine that it ran on, and what to say of them.
@@ -37,8 +33,6 @@ _HELD = ("REQUEUE_HOLD", "SPECIAL_EXIT")
 _USUAL = ("None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency", "Cleaning", "Prolog")
 # What SLURM writes to the log of a job that it kills for its memory, whose state depends on how it does so.
 _MEMORY = re.compile(r"exceeded (job )?memory limit|oom.kill|out.of.memory", re.IGNORECASE)
-# What commands say when they did not reach SLURM, which may answer a moment later.
-_SILENCE = re.compile(r"unable to contact|timed out|connection|not connected|temporarily", re.IGNORECASE)
 _TAIL = 20_000  # bytes of a log that are looked at
 # A signal that comes before the program has handlers of its own does not end it.
 _SHELL = ("sh", "-c", "trap '' INT HUP TERM USR2; exec \"$@\"", "sh")
@@ -120,13 +114,8 @@ class SlurmExecutor(SubmititExecutor):
             "stderr_to_stdout": True,
             "additional_parameters": {str(key).replace("_", "-"): value for key, value in options.items()},
         }
-        self._states: dict[str, str] = {}  # of the user's jobs, by id
-        self._reasons: dict[str, str] = {}  # why they wait
-        self._said = set[str]()  # reasons, and jobs that are held
-        self._asked_s, self._answers = -math.inf, True
-        self._in_accounting: dict[str, str] = {}  # states of jobs that SLURM has forgotten
-        self._sought = set[str]()  # jobs that accounting was asked for
-        self._accounted_s, self._accounts = -math.inf, True
+        self._queue = Queue(lambda text: self._program.say(text))
+        self._said = set[str]()  # reasons for which jobs wait, and jobs that are held
 
     def start(self, items: Sequence[Remote], commands: Sequence[Sequence[str]]) -> Sequence[str]:
         """See `RemoteExecutor`."""
@@ -143,9 +132,9 @@ class SlurmExecutor(SubmititExecutor):
             gpus_per_node=gpus or None,
             srun_args=[f"--cpus-per-task={cpus}"],
         )
-        if not self._answers:
-            self._ask()
-        if not self._answers:
+        if not self._queue.answers:
+            self._queue.ask()
+        if not self._queue.answers:
             raise Silent("SLURM does not answer")
         ids: list[str] = []
         for start in range(0, len(commands), self.array_size):
@@ -159,12 +148,12 @@ class SlurmExecutor(SubmititExecutor):
             except NotTaken as refusal:
                 if ids:
                     break
-                self._ask()
-                if self._answers and not _SILENCE.search(str(refusal)):
+                self._queue.ask()
+                if self._queue.answers and not is_silence(str(refusal)):
                     raise
                 raise Silent("SLURM does not answer") from None
             self._unused -= min(at_once, len(words))
-        self._asked_s = -math.inf
+        self._queue.expire()
         return ids
 
     def _share(self, size: int, waiting: int) -> int:
@@ -178,12 +167,8 @@ class SlurmExecutor(SubmititExecutor):
 
     def look(self, submitted: Remote) -> str | Ended:
         """See `RemoteExecutor`."""
-        if self._is_due(self._asked_s):
-            self._ask()
-        if not self._answers:
-            return submitted.status
-        state = self._states.get(submitted.id)
-        if state is None and (state := self._state_in_accounting(submitted.id)) is None:
+        state = self._queue.state(submitted.id, self._live)
+        if state is None:
             return submitted.status
         if state in _QUEUED:
             self._say_why_it_waits(submitted.id)
@@ -208,7 +193,7 @@ class SlurmExecutor(SubmititExecutor):
 
     def _say_why_it_waits(self, id_: str) -> None:
         """Say once that a job is held, as after a launch that failed on its node; once of any other unusual reason."""
-        reason = self._reasons.get(id_, "")
+        reason = self._queue.reason(id_)
         is_held = "held" in reason.lower()
         if reason in ("", *_USUAL) or (key := id_ if is_held else reason) in self._said:
             return
@@ -220,72 +205,14 @@ class SlurmExecutor(SubmititExecutor):
 
     def interrupt(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
-        return self._scancel("--signal=INT", submitted.id)
+        return self._queue.scancel("--signal=INT", submitted.id)
 
     def cancel(self, submitted: Remote) -> bool:
         """See `RemoteExecutor`."""
-        return self._scancel(submitted.id)
-
-    def _scancel(self, *words: str) -> bool:
-        """Whether SLURM has taken it. One that does not answer is not asked again for each job."""
-        taken = self._answers and self._run("scancel", *words) is not None
-        if self._answers and not taken:
-            self._ask()
-        return taken
+        return self._queue.scancel(submitted.id)
 
     def _log(self, submitted: Remote) -> Path:
         return self.folder / LOGS / f"{submitted.id}_0_log.out"
-
-    def _ask(self) -> None:
-        """Ask SLURM for the states of all jobs of the user that it still has in memory."""
-        listed = self._run("squeue", "--noheader", "--array", "--me", "--states=all", "--format=%i %T %r")
-        self._asked_s = time.monotonic()
-        if self._answers != (listed is not None):
-            self._answers = listed is not None
-            self._program.say("SLURM answers again" if self._answers else "SLURM does not answer; waiting for it")
-        if listed is not None:
-            found = [line.split(maxsplit=2) for line in listed.splitlines() if len(line.split()) > 1]
-            self._states = {id_: state for id_, state, *_ in found}
-            self._reasons = {id_: " ".join(reason) for id_, _, *reason in found}
-
-    def _state_in_accounting(self, id_: str) -> str | None:
-        """The state of a job that SLURM has forgotten; "" where accounting does not know it, or there is none.
-
-        None if that is not known yet. One question is for all such jobs.
-        """
-        if self._is_due(self._accounted_s):
-            self._sought = {id_, *(one.id for one in self._live if one.id not in self._states)}
-            arrays = ",".join(sorted({one.partition("_")[0] for one in self._sought}))
-            words = ("--noheader", "--parsable2", "--allocations", "--format=JobID,State", f"--jobs={arrays}")
-            listed = self._run("sacct", *words, may_lack=True)
-            self._accounted_s = time.monotonic()
-            if self._accounts != (listed is not None):
-                self._accounts = listed is not None
-                does = "answers again" if self._accounts else "does not answer; waiting for it"
-                self._program.say(f"the accounting of SLURM {does}")
-            lines = [line.partition("|") for line in (listed or "").splitlines()]
-            self._in_accounting = {name: state.partition(" ")[0] for name, _, state in lines}
-        return self._in_accounting.get(id_, "") if self._accounts and id_ in self._sought else None
-
-    def _is_due(self, asked_s: float) -> bool:
-        """Whether to ask SLURM what it was asked at a time."""
-        return time.monotonic() > asked_s + _ASK_S + _ASK_EACH_S * len(self._live)
-
-    def _run(self, *command: str, may_lack: bool = False) -> str | None:
-        """What a command of SLURM prints; None where it fails.
-
-        With ``may_lack`` that is where SLURM does not answer it; "" where a cluster lacks what it asks for.
-        """
-        try:
-            # In a session of its own, as Ctrl-C at the terminal is not for it.
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, start_new_session=True)
-        except subprocess.TimeoutExpired:
-            return None
-        except OSError:
-            return "" if may_lack else None
-        if done.returncode == 0:
-            return done.stdout
-        return "" if may_lack and not _SILENCE.search(done.stderr) else None
 
 
 def _tail(path: Path) -> str:
