@@ -2,6 +2,7 @@
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -85,6 +86,20 @@ def test_others_end_as_the_main_process_does_before_it_has_decided(pair):
     with pytest.raises(SystemExit) as ended:
         other.decision()
     assert ended.value.code == 2
+
+
+def test_a_main_process_that_ends_early_waits_for_others_that_have_not_come(environment, monkeypatch):
+    """They would take it for lost, and report that besides its error."""
+    monkeypatch.setattr(module, "SHORT_SILENCE_S", 60)
+    main = Peers(environment, 0, "a", 2)
+    with ThreadPoolExecutor(1) as pool:
+        left = pool.submit(main.leave, 2, None)
+        other = Peers(environment, 1, "a", 2)
+        with pytest.raises(SystemExit) as ended:
+            other.decision()
+        assert (ended.value.code, left.done()) == (2, False)
+        other.leave(2, None)
+        assert left.result(30)
 
 
 def test_the_store_ends_with_the_main_process(pair):

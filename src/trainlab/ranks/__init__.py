@@ -60,7 +60,7 @@ def join() -> None:
 
         rank, count = environment.global_rank(), environment.world_size()
         starter = "srun" if isinstance(environment, SrunEnvironment) else "torchrun"
-        peers = Peers(environment, rank, launch_name(environment)) if count > 1 else None
+        peers = Peers(environment, rank, launch_name(environment), count) if count > 1 else None
         _this = _Process(environment, rank == 0, starter, count, peers)
     elif os.environ.get(DECISION) and environment.local_rank():
         _this = _Process(environment, is_main=False)

@@ -58,17 +58,17 @@ class Peers:
         environment: names the address of the main process.
         number: of this process, 0 for the main one.
         name: that all of them have in common.
+        count: of all processes; 0 if that is not known yet.
 
     Attributes:
-        number: as given.
-        count: of all processes; 0 until it is known.
+        number, count: as given; `meet` and `decision` set the count.
 
     Raises:
         ValueError: the main process cannot be reached, or its port is taken.
     """
 
-    def __init__(self, environment: ClusterEnvironment, number: int, name: str = "") -> None:
-        self.number, self.count, self._clock = number, 0, _Clock()
+    def __init__(self, environment: ClusterEnvironment, number: int, name: str = "", count: int = 0) -> None:
+        self.number, self.count, self._clock = number, count, _Clock()
         host, port = environment.main_address, environment.main_port
         self._serves = number == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         # Two connections: who waits for an answer keeps others from asking.
@@ -154,12 +154,17 @@ class Peers:
         try:
             self._give_sign()
             deadline = time.monotonic() + SHORT_SILENCE_S
-            while self.number == 0 and time.monotonic() < deadline and any(map(self._is_there, [*self._seen])):
+            while self.number == 0 and time.monotonic() < deadline and self._is_needed():
                 time.sleep(_POLL_S)
                 self._look()
         except RuntimeError:
             return False
         return True
+
+    def _is_needed(self) -> bool:
+        """Whether others do not know the end of this process yet, also such as come later to a store that it serves."""
+        are_missing = self._serves and len(self._seen) < self.count - 1
+        return are_missing or any(map(self._is_there, [*self._seen]))
 
     def _is_there(self, number: int) -> bool:
         sign = self._seen[number]
