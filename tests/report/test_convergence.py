@@ -126,6 +126,9 @@ def test_some_that_get_there_are_given_one_by_one(leave, tmp_path: Path):
         leave(f"selu{seed}", selu, [0.1] * 3, seed, "selu")
     elu, selu = two(tmp_path)
     assert "in 2 of 3 runs, after 1 and 2 epochs (2.0 and 4.0 s);" in describe_convergence(elu, selu)
+    for seed in (4, 5):
+        leave(f"selu{seed}", [2.0] * (seed - 1) + [0.9], [0.5] * seed, seed, "selu", epoch_s=2.0)
+    assert "in 4 of 5 runs, after 1 to 5 epochs (2.0 to 10.0 s);" in describe_convergence(*two(tmp_path))
 
 
 def test_neither_of_two_equal_groups_is_called_faster(leave, tmp_path: Path):

@@ -176,7 +176,7 @@ def test_alpha_is_divided_by_the_pairs_that_are_compared(tmp_path):
         "Equivalent means less than 1 point of validation accuracy apart, fixed before the first seed. 30 runs took "
         "5 min of training."
     )
-    assert some.answer()[0] == "Compared with elu, relu is equivalent; selu is better by 5.0 points."
+    assert some.answer()[0] == "Compared with elu, selu is better by 5.0 points; relu is equivalent."
 
 
 def test_the_report_claims_what_was_decided_and_makes_no_other_test(tmp_path, no_figures):

@@ -35,6 +35,11 @@ _OTHER_INTERVALS = (
     "Intervals of means and ratios, and the significance of ratios, assume a fixed number of seeds. Here it depends on "
     "the results, so these intervals are somewhat too narrow, and ratios are claimed too often."
 )
+# Of the groups compared with a baseline, as the answer has them.
+_ORDER = (
+    *("better", "better, equivalent", "worse", "worse, equivalent"),
+    *("equivalent", "undecided", "not claimed"),
+)
 _ENDED = ("completed", "diverged", "failed")
 
 
@@ -137,7 +142,8 @@ class Decisions:
         for pair in self.pairs:
             word = pair.word if pair.second.name == baseline else pair.word.replace("better", "worse")
             found.setdefault(word, []).append(pair)
-        return f"Compared with {baseline}, {'; '.join(self._describe_alike(*item) for item in found.items())}."
+        texts = [self._describe_alike(word, found[word]) for word in sorted(found, key=_ORDER.index)]
+        return f"Compared with {baseline}, {'; '.join(texts)}."
 
     def _describe_alike(self, word: str, pairs: Sequence[Decision]) -> str:
         """ "relu and tanh are worse by 1.2 to 4.1 points"."""
@@ -158,10 +164,10 @@ class Decisions:
         decided = [pair for pair in self.pairs if pair.decided_after]
         if len(decided) == len(self.pairs):
             return f"All {len(decided)} pairs are decided."
-        parts = [f"{len(decided)} of {len(self.pairs)} pairs are decided"]
+        parts = [f"{len(decided)} of {len(self.pairs)} pairs {'is' if len(decided) == 1 else 'are'} decided"]
         if self.open:
             needed = [pair.foreseen for pair in self.open if pair.foreseen]
-            more = f" (about {min(needed)} more would decide the next)" if needed else ""
+            more = f" (about {min(needed)} more would decide the next pair)" if needed else ""
             seeds = count_of_seeds(max(len(pair.ended) for pair in self.open))
             parts.append(f"{len(self.open)} undecided after {seeds}{more}")
         rest = len(self.pairs) - len(decided) - len(self.open)

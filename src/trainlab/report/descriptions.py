@@ -4,11 +4,20 @@ import math
 from collections.abc import Sequence
 
 from trainlab.report.comparisons import RATIO_ALPHA, Convergence, Pair, TimeToReach, compare_convergence
-from trainlab.report.formatting import format_bounds, format_gap, format_mean, format_metric, format_p, unit_of_gap
+from trainlab.report.formatting import (
+    format_bounds,
+    format_gap,
+    format_mean,
+    format_metric,
+    format_p,
+    listed,
+    unit_of_gap,
+)
 from trainlab.report.groups import OTHER_IMAGES, OTHER_METRIC, Group, overlaps_of, why_not_compared
 from trainlab.statistics import ALPHA, NO_SPREAD, Ratio, ratio
 
 MAX_NAMED = 10
+MAX_LISTED = 3  # numbers
 
 
 def describe_pair(pair: Pair) -> str:
@@ -227,7 +236,7 @@ def _without_shared_clock(of: Ratio, first: Group, second: Group) -> Ratio:
 
 
 def _describe_times(reached: TimeToReach, group: Group) -> str:
-    """Mean, lowest and highest if all of several runs reached it, otherwise the epochs and seconds of each."""
+    """Mean, lowest and highest if all of several runs reached it, otherwise of each that did; of many the range."""
     digits = 0 if reached.seconds.n and reached.seconds.mean >= 10 else 1
     if not reached.never and reached.n > 2:
         text = _mean_and_range([epochs for epochs, _ in reached.each], "epochs", 0)
@@ -235,10 +244,10 @@ def _describe_times(reached: TimeToReach, group: Group) -> str:
             return text
         alone = f"{reached.seconds.mean:.{digits}f} s"
         return f"{text}, {alone if group.shares_clock else _mean_and_range([s for _, s in reached.each], 's', digits)}"
-    epochs = _and([f"{epochs:.0f}" for epochs, _ in reached.each])
+    epochs = _and_or_range([f"{epochs:.0f}" for epochs, _ in reached.each])
     of_each = [f"{s:.{digits}f}" for _, s in reached.each if math.isfinite(s)]
     text = f"{epochs} epoch{'' if epochs == '1' else 's'}"
-    return f"{text} ({_and(of_each)} s)" if len(of_each) == len(reached.each) else text
+    return f"{text} ({_and_or_range(of_each)} s)" if len(of_each) == len(reached.each) else text
 
 
 def _mean_and_range(values: Sequence[float], unit: str, digits: int) -> str:
@@ -249,10 +258,12 @@ def _mean_and_range(values: Sequence[float], unit: str, digits: int) -> str:
     return f"{mean} {unit} ({low} to {high})" if low != high else f"{low} {unit}"
 
 
-def _and(texts: Sequence[str]) -> str:
-    if len(texts) > MAX_NAMED:
-        return _some(texts)
-    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+def _and_or_range(numbers: Sequence[str]) -> str:
+    """ "3, 4 and 4"; of more than ``MAX_LISTED`` "3 to 9"."""
+    if len(numbers) <= MAX_LISTED:
+        return listed([*numbers])
+    low, high = (pick(numbers, key=float) for pick in (min, max))
+    return f"{low} to {high}" if low != high else low
 
 
 def _describe_mark(found: Convergence) -> str:

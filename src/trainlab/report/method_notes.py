@@ -36,8 +36,12 @@ _SAME_HELD_OUT = (
     "images."
 )
 _OTHER_IMAGES_TOO = (
-    " Over other images as well, the interval of the best would be at most ± {both} instead of ± {seeds} points "
+    " Over other images as well, the interval of {label} would be at most ± {both} instead of ± {seeds} points "
     "({images} images); differences depend on the images less."
+)
+_SEARCHED_ONCE = (
+    "The learning rate of a group was searched once. Intervals and tests hold for the rates that were found, and say "
+    "nothing of those that other searches would find."
 )
 _VARIED_SPLIT = (
     "Each seed holds other images out for validation: intervals and tests are over seeds and splits of these images, "
@@ -67,12 +71,14 @@ def method_notes(
     """
     digests = {group.digests for group in groups}
     is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(groups)
-    notes = [f"By {'; by '.join(map(_describe_choice, kinds))}."]
+    notes = [f"Groups are compared by {'; by '.join(map(_describe_choice, kinds))}."]
     notes.append(_MEANS_NOTE.format(seed=repetition))
     if any(is_beyond(group) for group in groups):
         notes.append(_BEYOND)
     if any(group.shares_clock for group in groups):
         notes.append(_SHARED_CLOCK)
+    if any(group.search and "search" not in group.varied and group.num_folds is None for group in groups):
+        notes.append(_SEARCHED_ONCE)
     notes += decisions
     if any(pair.is_tested for pair in pairs):
         tests = dict.fromkeys(str(pair.tests) for pair in pairs if pair.is_tested)
@@ -90,15 +96,15 @@ def method_notes(
     return [*notes, f"{_SAME_HELD_OUT}{_describe_images(groups[0])}" if is_same else _OTHER_HELD_OUT]
 
 
-def _describe_images(best: Group) -> str:
-    """How much wider the interval of the best would be over other images; "" where that is not known."""
-    sizes, metric = {run.val_size for run in best.runs.values()}, best.metrics.compared_by
+def _describe_images(group: Group) -> str:
+    """How much wider the interval of a group would be over other images; "" where that is not known."""
+    sizes, metric = {run.val_size for run in group.runs.values()}, group.metrics.compared_by
     size = next(iter(sizes))
-    if metric.name != "accuracy" or len(sizes) > 1 or size is None or len(best.compared) < 2:
+    if metric.name != "accuracy" or len(sizes) > 1 or size is None or len(group.compared) < 2:
         return ""
-    both = over_images([*best.compared.values()], size)
-    seeds = format_amount(best.comparison.half_width, metric)
-    return _OTHER_IMAGES_TOO.format(seeds=seeds, both=format_amount(both.half_width, metric), images=size)
+    both = format_amount(over_images([*group.compared.values()], size).half_width, metric)
+    seeds = format_amount(group.comparison.half_width, metric)
+    return _OTHER_IMAGES_TOO.format(label=group.label, seeds=seeds, both=both, images=size)
 
 
 def is_beyond(group: Group) -> bool:
