@@ -35,12 +35,15 @@ SMALL = {
     "lr_search/grid.yaml": {"num_rates": "4", "epochs": "1"},
 }
 SLOW_ENTRIES = {"callbacks/default.yaml": "figures", "logger/tensorboard.yaml": "tensorboard"}
-# Of commands, what would take minutes.
+# Of commands, what would take minutes, or more of the same.
 SMALLER = {
     **{"sweep.trials=40": "sweep.trials=3", "sweep.trials=60": "sweep.trials=4", "compile=true": "compile=false"},
     **{"trainer.max_epochs=15": "trainer.max_epochs=2", "trainer.max_epochs=20": "trainer.max_epochs=2"},
     **{"trainer.max_epochs=200": "trainer.max_epochs=3", "trainer.max_epochs=210": "trainer.max_epochs=4"},
-    **{"sweep.max_seeds=30": "sweep.max_seeds=6", "sweep.max_seeds=60": "sweep.max_seeds=7"},
+    **{"sweep.max_seeds=30": "sweep.max_seeds=5", "sweep.max_seeds=60": "sweep.max_seeds=6"},
+    **{"seed=1,2,3": "seed=1,2", "seed=1,2,3,4": "seed=1,2,3"},
+    **{"data.num_folds=5": "data.num_folds=2", "data.fold=0,1,2,3,4": "data.fold=0,1"},
+    **{"optim.lr=1e-5,5e-5,1e-4,5e-4,1e-3": "optim.lr=1e-5,5e-5"},
 }
 
 
