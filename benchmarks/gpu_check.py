@@ -52,6 +52,7 @@ LIMITS = {DOUBLE: 100 * 2.0**-29, SINGLE: 10}
 SMALL = ("data.num_train=700", "data.val_size=100", "data.num_test=200")  # 19 batches of 32, the last one smaller
 UNTESTED = ("callbacks.figures=null", "logger.tensorboard=null", "test=false")
 TINY = ("model.depth=2", "model.width=8")  # on the CPU
+FEW = ("data.num_train=1200", "data.val_size=100", "data.num_test=100")  # on the CPU, for times of at most 30 steps
 GOALS = {0: 0.6, 64: 3.0}  # seconds of a solo run's epoch; an epoch of so many members over it
 EXPERIMENTS = {"airbench94": 8.0}  # goals in seconds
 WHOLE_S = 480
@@ -135,7 +136,8 @@ class Check:
 
     def times(self) -> None:
         """Epochs of a solo run and of populations, and the memory of a member."""
-        work = replace(self.work, full_epoch=NUM_TRAIN_IMAGES, more=(*UNTESTED, *self.work.more))
+        few = () if self.on_gpu else FEW
+        work = replace(self.work, full_epoch=NUM_TRAIN_IMAGES, more=(*UNTESTED, *few, *self.work.more))
         for mode in MODES:
             done: dict[int, Trained] = {}  # a solo run has 0 members
             for members in (0, *self.args.members):

@@ -84,8 +84,9 @@ def test_all_of_it_runs_on_the_cpu(gpu_check, monkeypatch, capsys, tmp_path):
     def forked(command: Sequence[str | Path], environment: Mapping[str, str]) -> Any:
         """The child, without the seconds that its imports take; `python -m pytest` as it is."""
         program, *arguments = map(str, command[1:])
-        if program == "-m":
-            return start(command, environment)
+        if program == "-m":  # it only collects, here one file
+            one = PROJECT / "tests" / "training" / "test_cuda_graph.py"
+            return start([one if word == PROJECT / "tests" else word for word in command], environment)
         done = Script(program, arguments, tmp_path, environment).finish(timeout_s=900)
         if done.returncode != 0:
             raise child.Failed(done.stderr)
