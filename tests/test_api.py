@@ -64,7 +64,7 @@ def weights(folder: Path) -> list[bytes]:
 def test_training_leaves_the_process_as_it_was(tmp_path: Path):
     trainlab.train(trainlab.compose(overrides(tmp_path, "name=first", "trainer.max_epochs=1")))  # imports
     before = process_state()
-    searched = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=1", "model.dropout=0.1")
+    searched = ("lr_search=range_test", "lr_search.num_steps=40", "lr_search.num_seeds=1", "model=alpha_dropout")
     trainlab.train(trainlab.compose(overrides(tmp_path, *searched, "trainer.max_epochs=1")))
     assert process_state() == before
 

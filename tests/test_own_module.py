@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from torch.nn import functional
-from torchvision.io import write_png
+from torchvision.transforms.functional import to_pil_image
 
 from conftest import NUM_TRAIN, NUM_VAL, STEPS, cases, first
 from faults import PowerCut, PressCtrlC
@@ -299,7 +299,7 @@ def test_a_checkpoint_predicts_by_forward_on_raw_images(trained, tmp_path):
     module = Lit()
     module.load_state_dict(load_checkpoint(path)["state_dict"])
     assert torch.equal(network(images), module.eval()(images * (1 / 255)))
-    write_png(images[0], str(tmp_path / "image.png"))
+    to_pil_image(images[0]).save(tmp_path / "image.png")
     (prediction,) = Predictor.load(path, device="cpu", trust=["own_modules"]).predict([tmp_path / "image.png"])
     expected = network(images[:1]).double().softmax(1)[0].sort(descending=True).values
     assert prediction.probabilities == pytest.approx(expected.tolist())

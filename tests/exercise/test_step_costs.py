@@ -46,7 +46,10 @@ def test_what_a_training_warned_of_is_not_said_again(leave: Callable[..., Path],
     ("network", "make"),
     [
         ({"batch_norm": True}, partial(torch.optim.NAdam, lr=1e-2, weight_decay=3e-3)),
-        ({"dropout": 0.5, "dropout_after": "every"}, partial(torch.optim.SGD, lr=1e-1, momentum=0.9, nesterov=True)),
+        (
+            {"dropout": 0.5, "dropout_after": "every", "activation": "selu", "initializer": "lecun_normal"},
+            partial(torch.optim.SGD, lr=1e-1, momentum=0.9, nesterov=True),
+        ),
     ],
 )
 def test_a_timed_step_is_the_one_that_trains(network: dict[str, Any], make: Callable[..., torch.optim.Optimizer]):

@@ -175,7 +175,7 @@ TRAINED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "trained"), zip(FOUR, [*TRAINED, *reversed(TRAINED)], strict=True))
+@pytest.mark.parametrize(("model", "trained"), [*zip(FOUR, [*TRAINED, *reversed(TRAINED)], strict=True)])
 def test_networks_of_full_size(model, trained, tmp_path):
     common = [f"model={model}", *FULL, *TRAINED[trained]]
     assert_equal([common, [*common, "seed=2", "task.label_smoothing=0.1"]], tmp_path)
