@@ -8,6 +8,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig
 
+from conftest import cases
 from trainlab.config.loader import CachingLoader
 from trainlab.config.resolvers import PROJECT, resolvers_registered
 
@@ -91,7 +92,14 @@ def composed(loader, overrides):
         return type(error), str(error), type(error.__cause__), str(error.__cause__)
 
 
-@pytest.mark.parametrize("case", FINE)
+@pytest.mark.parametrize(
+    "case",
+    cases(
+        FINE,
+        *("values", "groups", "options of an experiment", "+", "~ of values", "~ of a group", "packages", "mappings"),
+        *("quotes", "references", "of Hydra", "how folders are named", "variables", "all of Hydra's"),
+    ),
+)
 def test_a_composition_is_hydras(case, loaders):
     hydras, ours = loaders
     expected = [*nodes(composed(hydras, FINE[case]))]
@@ -99,7 +107,9 @@ def test_a_composition_is_hydras(case, loaders):
         assert [*nodes(composed(ours, FINE[case]))] == expected
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize(
+    "case", cases(WRONG, "no such setting", "a setting, then an option", "a sweep", "not readable")
+)
 def test_an_error_is_hydras(case, loaders):
     hydras, ours = loaders
     expected = composed(hydras, WRONG[case])
@@ -133,3 +143,11 @@ def test_jobs_that_choose_the_same_options_are_composed_once(loaders, monkeypatc
     assert made == [["model=bn"], ["model=selu"]]
     assert [cfg.seed for cfg in found] == [*range(20)] * 2
     assert found[0].hydra.overrides.task == ["model=bn", "seed=0", "optim.lr=0e-3"]
+
+
+def test_the_order_of_options_of_different_groups_decides_nothing_but_the_name(loaders):
+    hydras, ours = loaders
+    one, other = (composed(ours, words) for words in (["optim=sgd", "model=bn"], ["model=bn", "optim=sgd"]))
+    assert [*nodes(other)] == [*nodes(composed(hydras, ["model=bn", "optim=sgd"]))]
+    assert one.hydra.job.override_dirname == other.hydra.job.override_dirname == "model=bn,optim=sgd"
+    assert one.hydra.overrides.task == ["optim=sgd", "model=bn"]

@@ -17,7 +17,8 @@ def describe_groups(folders: Sequence[Path], root: str) -> str:
     Raises:
         ValueError: a file is no valid YAML.
     """
-    entries = yaml.safe_load((folders[0] / f"{root}.yaml").read_text())["defaults"]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # each composition reads this file
+    entries = yaml.load((folders[0] / f"{root}.yaml").read_text(), loader)["defaults"]
     defaults = {group: option for entry in entries if isinstance(entry, dict) for group, option in entry.items()}
     groups = [group for group in defaults if not group.startswith(("override ", "optional "))]
     text = "\n".join(_describe_group(group, folders, defaults[group]) for group in groups)

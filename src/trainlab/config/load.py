@@ -32,7 +32,7 @@ def load_config(name: str, overrides: Sequence[str], config_dir: str | Path | No
         base.version_base = before
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _loader(folders: tuple[str, ...], _: tuple[tuple[str, int], ...]) -> Any:
     """A loader for the files in ``folders`` as they are."""
     from hydra._internal.utils import create_config_search_path
