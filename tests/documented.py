@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -142,6 +144,7 @@ def _become(words: list[str], folder: Path, project: Path, output: Path) -> None
     Figure.savefig = save_blank  # drawing takes most of the time of a report
     for name in [name for name in sys.modules if name.split(".")[0] in ("trainlab", "hydra_plugins")]:
         del sys.modules[name]  # which the server has imported; here they are those of ``project``
+    Singleton._instances.pop(Plugins, None)  # those of the server
     sys.path[:0] = [str(project / "src"), *(variables["PYTHONPATH"].split(":") if "PYTHONPATH" in variables else [])]
     sys.argv = [script, *arguments]
     try:

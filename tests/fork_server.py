@@ -20,7 +20,7 @@ _CONTEXT.set_forkserver_preload(
         *("sweeping", "trainlab.run", "trainlab.commands.train", "trainlab.population.runner"),
         *("hydra_plugins.trainlab.launcher", "hydra_plugins.trainlab._sweep", "trainlab.sweep.run_items"),
         *("hydra._internal.hydra", "hydra._internal.config_loader_impl", "hydra.core.override_parser.overrides_parser"),
-        *("optuna", "torchmetrics", "matplotlib.pyplot", "scipy.stats"),
+        *("optuna", "torchmetrics", "matplotlib.pyplot", "scipy.stats", "composed"),
     ]
 )
 
