@@ -10,9 +10,9 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 import base64
 import gc
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from run_folders import leave, no_figures, study  # noqa: F401 (fixtures)
 if TYPE_CHECKING:  # imported where they are used: the process that starts the workers uses none of it
     from lightning.pytorch.callbacks import Callback
     from matplotlib.figure import Figure
+    from omegaconf import DictConfig
 
     from trainlab.config.run_config import RunConfig
 
@@ -94,6 +95,30 @@ def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """Leave figures blank: drawing takes most of the time of tests of reports."""
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", save_blank)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _git_is_asked_once() -> Iterator[None]:
+    """Ask for the commit once: two processes for each run take as long as a hundred of its steps."""
+    from trainlab.runs import provenance
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "_git", cache(provenance._git))
+        yield
+
+
+def compose_settings(*overrides: str) -> "DictConfig":
+    """`conf/train.yaml` with overrides, without what is Hydra's; its loader composes each choice of options once."""
+    from omegaconf import open_dict
+
+    from trainlab.config.load import load_config
+    from trainlab.config.resolvers import register_resolvers
+
+    register_resolvers()
+    cfg = load_config("train", overrides)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
 
 
 def compose_tiny(outputs: Path, *overrides: str, name: str = "run") -> "RunConfig":

@@ -35,10 +35,10 @@ LIT = ("module._target_=own_modules.Lit", *SHAPES)
 SCORED = ("task=logged", "task.primary=score", "task.mode=max")
 
 
-@pytest.fixture
-def config_dir(tmp_path):
+@pytest.fixture(scope="module")
+def config_dir(tmp_path_factory):
     """Options of a user's: the data module."""
-    path = tmp_path / "mine" / "data" / "noisy.yaml"
+    path = tmp_path_factory.mktemp("mine") / "data" / "noisy.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("_target_: own_modules.NoisyData\nbatch_size: 8\nnum_workers: 0\npersistent_workers: false\n")
     return path.parents[1]
@@ -325,21 +325,27 @@ def test_an_untested_run_is_tested_later(train):
     assert metrics[0] == metrics[1] != {}
 
 
-def start(settings, folder, faults="off"):
+@pytest.fixture
+def start(config_dir, tmp_path):
     """A run in a process of its own, which has workers; its exit status and what it has printed."""
-    done = Script("train.py", ["--config-dir", str(folder / "mine"), *settings], folder, {"FAULTS": faults}).finish()
-    return done.returncode, done.stdout + done.stderr
+
+    def started(settings, faults="off"):
+        words = ["--config-dir", str(config_dir), *settings]
+        done = Script("train.py", words, tmp_path, {"FAULTS": faults}).finish()
+        return done.returncode, done.stdout + done.stderr
+
+    return started
 
 
 @pytest.mark.slow
-def test_a_killed_process_resumes_to_the_bit_with_workers(config_dir, tmp_path):
+def test_a_killed_process_resumes_to_the_bit_with_workers(start, tmp_path):
     fault = "+callbacks.fault={_target_: faults.Fault, what: kill, step: 14}"  # six steps an epoch: in the third
     settings = [*TWO, "data.num_workers=2", fault, f"output_dir={tmp_path}"]
-    assert start([*settings, "name=whole"], tmp_path)[0] == 0
-    assert start([*settings, "name=cut"], tmp_path, faults="on")[0] == -signal.SIGKILL
+    assert start([*settings, "name=whole"])[0] == 0
+    assert start([*settings, "name=cut"], faults="on")[0] == -signal.SIGKILL
     assert Result.read(tmp_path / "cut").status == "running"
     assert len(rows(tmp_path / "cut")) == 2
-    status, output = start([*settings, "name=cut"], tmp_path)
+    status, output = start([*settings, "name=cut"])
     assert (status, "after epoch 2" in output) == (0, True), output
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
@@ -364,9 +370,9 @@ def test_a_data_module_that_splits_in_its_constructor_is_evaluated_on_the_test_s
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_each_run_solo_and_says_why(config_dir, tmp_path):
+def test_a_sweep_trains_each_run_solo_and_says_why(start, tmp_path):
     settings = ["-m", *TWO, "module.lr=1e-3,1e-2", "seed=1,2", f"output_dir={tmp_path}", "name=sweep"]
-    status, output = start(settings, tmp_path)
+    status, output = start(settings)
     assert status == 0, output
     assert "4 solo: module is own_modules.Two, whose steps are its own: lr=1e-3 seed=1" in output
     scores = [json.loads(path.read_text())["metrics"]["val_score"] for path in tmp_path.glob("sweep/*/result.json")]
@@ -376,8 +382,8 @@ def test_a_sweep_trains_each_run_solo_and_says_why(config_dir, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ddp
-def test_two_processes_agree_on_metrics_and_one_of_them_tests(config_dir, tmp_path):
-    status, output = start([*TWO, "trainer.devices=2", f"output_dir={tmp_path}", "name=two"], tmp_path)
+def test_two_processes_agree_on_metrics_and_one_of_them_tests(start, tmp_path):
+    status, output = start([*TWO, "trainer.devices=2", f"output_dir={tmp_path}", "name=two"])
     assert status == 0, output
     result = Result.read(tmp_path / "two")
     assert result.status == "completed"

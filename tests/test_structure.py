@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-IMPORTS = {name_of(path): imports(path) for path in FILES} | {"trainlab": set()}  # which imports a name when it is used
+@cache
+def all_imports() -> dict[str, set[str]]:
+    """Those of each module; `trainlab` imports a name when it is used."""
+    return {name_of(path): imports(path) for path in FILES} | {"trainlab": set()}
 
 
 def is_in(name: str, *packages: str) -> bool:
@@ -89,20 +93,22 @@ def of_project(names: set[str]) -> set[str]:
 
 def test_every_folder_has_a_row_and_imports_nothing_above_it():
     assert {name for name in NAMES if folder_of(name) == "trainlab"} == {"trainlab"}
-    upwards = {name: [o for o in of_project(found) if floor(o) < floor(name)] for name, found in IMPORTS.items()}
+    upwards = {name: [o for o in of_project(found) if floor(o) < floor(name)] for name, found in all_imports().items()}
     assert {name: others for name, others in upwards.items() if others} == {}
 
 
 def test_no_import_goes_round_in_a_circle():
-    TopologicalSorter({name: of_project(found) - {name} for name, found in IMPORTS.items()}).prepare()
+    TopologicalSorter({name: of_project(found) - {name} for name, found in all_imports().items()}).prepare()
     folders: dict[str, set[str]] = {}
-    for name, found in IMPORTS.items():
+    for name, found in all_imports().items():
         folders.setdefault(folder_of(name), set()).update(map(folder_of, of_project(found)))
     TopologicalSorter({folder: found - {folder} for folder, found in folders.items()}).prepare()
 
 
 def test_only_scripts_config_and_plugins_know_hydra():
-    who = {name for name, found in IMPORTS.items() if any(is_in(module, "hydra", "omegaconf") for module in found)}
+    who = {
+        name for name, found in all_imports().items() if any(is_in(module, "hydra", "omegaconf") for module in found)
+    }
     allowed = ("trainlab.commands", "hydra_plugins", "trainlab.cli", "trainlab.config")
     assert {name for name in who if not is_in(name, *allowed)} == set()
 
@@ -111,7 +117,9 @@ def test_private_state_of_lightning_is_touched_in_one_file_alone():
     touched = {}
     for path in FILES:
         name, nodes = name_of(path), list(ast.walk(ast.parse(path.read_text())))
-        if name == "trainlab.training.lightning_internals" or not any(is_in(i, "lightning") for i in IMPORTS[name]):
+        if name == "trainlab.training.lightning_internals" or not any(
+            is_in(i, "lightning") for i in all_imports()[name]
+        ):
             continue
         attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
         own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
@@ -129,21 +137,21 @@ def is_self(node: ast.expr) -> bool:
 
 
 def test_models_know_nothing_of_the_project_but_randomness():
-    found = set().union(*(IMPORTS[name] for name in NAMES if is_in(name, "trainlab.models")))
+    found = set().union(*(all_imports()[name] for name in NAMES if is_in(name, "trainlab.models")))
     assert {name for name in of_project(found) if not is_in(name, "trainlab.models")} == {"trainlab.randomness"}
     assert not any(is_in(name, "lightning") for name in found)
 
 
 def test_report_reads_results_and_writes_files_and_knows_no_training():
-    found = set().union(*(IMPORTS[name] for name in NAMES if is_in(name, "trainlab.report")))
+    found = set().union(*(all_imports()[name] for name in NAMES if is_in(name, "trainlab.report")))
     outside = {name for name in of_project(found) if not is_in(name, "trainlab.report")}
     assert {folder_of(name) for name in outside} <= {"trainlab.runs", "trainlab.statistics", "trainlab.tasks"}
-    outside_too = set().union(*(IMPORTS[name] for name in outside))
+    outside_too = set().union(*(all_imports()[name] for name in outside))
     assert not any(is_in(name, "torch", "lightning", "torchmetrics") for name in found | outside_too)
 
 
 def test_sweep_is_imported_by_the_plugins_alone():
-    for name, found in IMPORTS.items():
+    for name, found in all_imports().items():
         if not is_in(name, "trainlab.sweep", "hydra_plugins"):
             assert not [other for other in found if is_in(other, "trainlab.sweep")], name
 

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from conftest import compose_settings
 from exercise.questions import best
 from exercise.store import Evidence
 from exercise.trainings import Setting
 from exercise_texts import text_of, verdicts
-from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.runs.result import Result
 
 YES, NO, OPEN = "confirmed", "contradicted", "undecided"
@@ -21,13 +20,11 @@ YES, NO, OPEN = "confirmed", "contradicted", "undecided"
 def evidence(leave: Callable[..., Path], tmp_path: Path) -> Callable[..., Evidence]:
     def left(tests: Sequence[float]) -> Evidence:
         """Runs with the settings of the experiment, which reach these test accuracies."""
-        register_resolvers()
         for seed, test in enumerate(tests, 1):
             folder = leave(
                 f"best_20x100/{seed}", [1.0], [0.62], seed=seed, overrides=("experiment=best_20x100", f"seed={seed}")
             )
-            with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-                cfg = compose("train", ["experiment=best_20x100", "name=x", "run_dir=x", f"seed={seed}"])
+            cfg = compose_settings("experiment=best_20x100", "name=x", "run_dir=x", f"seed={seed}")
             OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
             result = Result.read(folder)
             assert result

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from conftest import first
+from conftest import compose_settings, first
 from exercise.contrast import Contrast
 from exercise.questions import tuning, variants
 from exercise.section import Answer
@@ -17,7 +16,6 @@ from exercise.trainings import Setting
 from exercise_results import MC, THREE_SEEDS, Leave, leave_decisions_of, leave_part
 from exercise_texts import text_of, verdicts
 from left_decisions import with_spread
-from trainlab.config.resolvers import PROJECT, register_resolvers
 from trainlab.runs.result import Result
 
 YES, NO, OPEN = "confirmed", "contradicted", "undecided"
@@ -185,11 +183,7 @@ def test_seeds_that_are_added_until_it_is_decided(leave: Leave, tmp_path: Path):
 
 def differing(*experiments: str) -> set[str]:
     """Settings in which two differ; the rate is searched for each."""
-    register_resolvers()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        old, new = (
-            leaves(compose("train", [f"experiment=exercise/{name}", "name=x", "run_dir=x"])) for name in experiments
-        )
+    old, new = (leaves(compose_settings(f"experiment=exercise/{name}", "name=x", "run_dir=x")) for name in experiments)
     return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)} - {"optim.lr"}
 
 

@@ -1,10 +1,8 @@
 import pytest
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from conftest import cases
-from trainlab.config.resolvers import PROJECT, register_resolvers
+from conftest import cases, compose_settings
+from trainlab.config.resolvers import PROJECT
 from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, Swept, hyperparameters, pass_swept, swept
 
 TEXTS = {
@@ -28,9 +26,7 @@ OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((PROJEC
 
 
 def compose(*overrides):
-    register_resolvers()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return hydra_compose("train", overrides=["run_dir=run", *overrides])
+    return compose_settings("run_dir=run", *overrides)
 
 
 def plain(cfg):

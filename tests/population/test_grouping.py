@@ -31,6 +31,7 @@ def composed(*options):
     return OmegaConf.create(compose(["name=run", "run_dir=nowhere", *options]).references)
 
 
+@cache
 def config(*overrides):
     """The resolved configuration of a run with overrides, of groups first."""
     options = [o for o in overrides if (PROJECT / "conf" / o.partition("=")[0]).is_dir()]

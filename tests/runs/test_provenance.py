@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlab.runs.provenance import provenance
+from trainlab.runs.provenance import _git, provenance
 
 
 def test_the_command_is_the_one_that_was_typed_and_not_what_hydra_gets(monkeypatch):
@@ -21,6 +21,7 @@ def test_the_installed_command_is_named_and_the_commit_is_that_of_the_folder_it_
     monkeypatch.setattr(sys, "orig_argv", ["/venv/bin/python", "/venv/bin/trainlab", "train", "seed=2"])
     monkeypatch.setattr(sys, "argv", ["/venv/trainlab/commands/train.py", "--config-dir", "my conf", "seed=2"])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trainlab.runs.provenance._git", _git)  # in other tests it is asked once
     outside = provenance(1)
     assert outside["command"] == "trainlab train seed=2"
     assert outside["program"] == "trainlab train --config-dir 'my conf'"

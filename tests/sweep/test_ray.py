@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from ray_clusters import lose, ray_cluster, ray_node
 from sweeping import FAULT, eventually, figures, in_session, results, start, sweep
 from trainlab.sweep.items import is_process
 
-pytest.importorskip("ray")
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1200)]
+pytestmark = [
+    *(pytest.mark.cluster, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1200)),
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs ray"),  # its import takes too long to be tried
+]
 START_S, LIMIT_S = 300.0, 600.0  # until jobs train, and of a sweep, on a machine that is busy
 SETTINGS = (FAULT, "model=elu_he", "name=study", "trainer.max_epochs=4")
 THREE = (*SETTINGS, "seed=1,2,3", "sweep.jobs=2")
