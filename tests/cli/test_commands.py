@@ -190,7 +190,7 @@ def test_one_run_of_a_copy_that_is_not_installed_prints_a_line_an_epoch(tmp_path
 @pytest.mark.parametrize(
     ("script", "expected"),
     first(
-        2,
+        1,
         [
             (
                 "train.py",

@@ -13,7 +13,7 @@ from trainlab.training.fused_step import FusedStep
 @pytest.mark.parametrize("case", cases(CASES, "batch normalization, clipped by norm"))
 def test_members_and_solo_runs_are_those_of_eager_runs(case, monkeypatch, tmp_path):
     common, own = CASES[case]
-    works = [[*common, *settings, "trainer.max_epochs=1"] for settings in own]
+    works = [[*common, *settings, "trainer.max_epochs=1"] for settings in own[:2]]
     for i, work in enumerate(works):
         assert not isinstance(alone(tmp_path / f"eager_{i}", *work), BaseException)
     calls: list[torch.Tensor] = []

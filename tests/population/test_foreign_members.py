@@ -20,13 +20,13 @@ from trainlab.population.vmapped import vmap_problem
 from trainlab.run import run
 
 SHAPE = (3, 32, 32)
-SHORT = ("trainer.max_epochs=3", "data.image_size=32", "data.num_train=420")
+SHORT = ("trainer.max_epochs=2", "data.image_size=32", "data.num_train=420")
 MODELS = {
     "residual": {"_target_": "foreign_networks.ResidualMLP"},
     "vit": {"_target_": "foreign_networks.ViT"},
 }
 # Each has its own seed, rate and length.
-OWN = (["seed=1", "optim.lr=1e-3"], ["seed=2", "optim.lr=5e-4", "trainer.max_epochs=2", "task.label_smoothing=0.1"])
+OWN = (["seed=1", "optim.lr=1e-3"], ["seed=2", "optim.lr=5e-4", "trainer.max_epochs=1", "task.label_smoothing=0.1"])
 
 
 def foreign(folder, model, *overrides):

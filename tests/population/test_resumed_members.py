@@ -86,7 +86,8 @@ def test_members_at_different_epochs_have_their_own_steps_left_to_max_steps(tmp_
 
 @resumed("dropout, plateau", pytest.param("nadam", marks=pytest.mark.slow))
 def test_a_member_resumes_solo(works):
-    cut_short(works, (1, 2, 2))
+    works = dict([*works.items()][1:])
+    cut_short(works, (1, 2))
     for folder, overrides in works.items():
         assert not isinstance(alone(folder, *overrides), BaseException)
     assert_same_as_undisturbed(works)
