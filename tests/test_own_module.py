@@ -239,6 +239,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Attribute 'part' is an instance")  # of Lightning, about the last case
 @pytest.mark.parametrize("message", cases(REFUSED, *list(REFUSED)[:2], *list(REFUSED)[-1:]))
 def test_what_has_no_effect_is_an_error_before_anything_is_written(message, train, tmp_path):
     with pytest.raises(ValueError, match=message):
