@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from conftest import compose_tiny
+from conftest import compose_tiny, enable_gc
 from trainlab.config.differing import describe_differing
 
 describe_differing(compose_tiny(Path(tempfile.gettempdir())))
+enable_gc()

@@ -34,6 +34,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
 
 os.fsync = lambda descriptor: None  # it takes a sixth of the time of tiny runs, and only a power failure needs it
 gc.set_threshold(50_000, 20, 50)  # far fewer collections than by default: they took a sixth of the time of tiny runs
+gc.disable()  # until all is imported
+
+
+def enable_gc() -> None:
+    """Collect garbage from now on, but never look at what was imported: that takes 0.4 s, as populations start, too."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_finish() -> None:
+    """All tests have been imported."""
+    enable_gc()
+
 
 NUM_TRAIN, NUM_VAL, BATCH_SIZE = 300, 100, 16
 STEPS = 19  # an epoch: 18 batches of 16 and one of 12
