@@ -163,7 +163,7 @@ class Decisions:
         """ "2 of 3 pairs are decided; 1 is undecided after 30 seeds."."""
         decided = [pair for pair in self.pairs if pair.decided_after]
         if len(decided) == len(self.pairs):
-            return f"All {len(decided)} pairs are decided."
+            return f"{'Both' if len(decided) == 2 else f'All {len(decided)}'} pairs are decided."
         parts = [f"{len(decided)} of {len(self.pairs)} pairs {'is' if len(decided) == 1 else 'are'} decided"]
         if self.open:
             needed = [pair.foreseen for pair in self.open if pair.foreseen]
@@ -177,7 +177,7 @@ class Decisions:
         """The runs of all groups and their time, and by what margin was decided."""
         each = [of.seconds.get(seed, 0.0) for of in self.competitors.values() for seed in (*of.values, *of.lost)]
         return (
-            f"Equivalent means less than {self.rules.describe_margin()} apart, fixed before the first seed. "
+            f"Equivalent means less than {self.rules.describe_margin()} apart, a margin fixed before the first seed. "
             f"{len(each)} runs took {format_duration(sum(each))} of training."
         )
 

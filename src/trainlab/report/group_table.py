@@ -39,11 +39,12 @@ def groups_table(findings: Findings) -> Lines:
 
 
 def _decisions(decisions: Decisions) -> Table:
-    """The table of decisions as wide as a terminal; seeds that were lost have a column if there are any."""
-    left_out = {"runs"} if any(sum(pair.lost) for pair in decisions.pairs) else {"runs", "lost"}
-    rows = [[text.removesuffix(" seeds") for text, _ in row] for row in decision_table(decisions).rows[:MAX_ROWS]]
-    columns = {heading: [row[i] for row in rows] for i, heading in enumerate(SHORT_HEADINGS)}
-    return text_table({heading: texts for heading, texts in columns.items() if heading not in left_out})
+    """The table of decisions as wide as a terminal."""
+    table = decision_table(decisions)
+    rows = [[text.removesuffix(" seeds") for text, _ in row] for row in table.rows[:MAX_ROWS]]
+    headings = [SHORT_HEADINGS.get(heading, heading) for heading in table.headings]
+    columns = {heading: [row[i] for row in rows] for i, heading in enumerate(headings)}
+    return text_table({heading: texts for heading, texts in columns.items() if heading != "runs"})
 
 
 def answer_text(findings: Findings) -> Text:

@@ -26,9 +26,9 @@ _MANY_NOTE = (
 )
 _MEANS_NOTE = (
     "A group is the completed runs that differ only in {seed}; n is their number, sd the standard deviation "
-    "over them. Intervals are 95 % of Student's t, without correction. The figures of the best are optimistic, since "
-    "it was chosen by them."
+    "over them. Intervals are 95 % of Student's t, without correction."
 )
+_BEST_NOTE = "The figures of the best are optimistic, since it was chosen by them."
 _BEYOND = "An interval that reaches beyond 0 % or 100 % is of too few runs to say where the mean is."
 _SHARED_CLOCK = "Seconds of runs that were trained together share a clock and have no interval."
 _SAME_HELD_OUT = (
@@ -73,6 +73,8 @@ def method_notes(
     is_same = len(digests) == 1 and len(*digests) == 1 and not differing_hold_out(groups)
     notes = [f"Groups are compared by {'; by '.join(map(_describe_choice, kinds))}."]
     notes.append(_MEANS_NOTE.format(seed=repetition))
+    if len(groups) > 1:
+        notes.append(_BEST_NOTE)
     if any(is_beyond(group) for group in groups):
         notes.append(_BEYOND)
     if any(group.shares_clock for group in groups):
@@ -97,13 +99,18 @@ def method_notes(
 
 
 def _describe_images(group: Group) -> str:
-    """How much wider the interval of a group would be over other images; "" where that is not known."""
+    """How much wider the interval of a group would be over other images; "" where that is not known, or no wider.
+
+    Of few seeds the interval over seeds alone may be the wider one, as it has fewer degrees of freedom.
+    """
     sizes, metric = {run.val_size for run in group.runs.values()}, group.metrics.compared_by
     size = next(iter(sizes))
     if metric.name != "accuracy" or len(sizes) > 1 or size is None or len(group.compared) < 2:
         return ""
-    both = format_amount(over_images([*group.compared.values()], size).half_width, metric)
-    seeds = format_amount(group.comparison.half_width, metric)
+    half_width = over_images([*group.compared.values()], size).half_width
+    if half_width <= group.comparison.half_width:
+        return ""
+    both, seeds = (format_amount(width, metric) for width in (half_width, group.comparison.half_width))
     return _OTHER_IMAGES_TOO.format(label=group.label, seeds=seeds, both=both, images=size)
 
 

@@ -189,7 +189,7 @@ def _content(findings: Findings, plots: Sequence[Plot], root: Path) -> dict[str,
         "test_note": TEST_NOTE,
         "describe_search": describe_search,
         "repeat": repeat_commands(findings.best_group) if findings.best_group else [],
-        "repeated": "the run" if findings.only_run else findings.best_group.label if findings.best_group else "",
+        "repeated": _name_repeated(findings),
     }
 
 
@@ -197,6 +197,12 @@ def _title_of_asked(findings: Findings, asked: int) -> str:
     if findings.baseline:
         return _AGAINST_BASELINE
     return "All pairs as text" if asked == len(findings.pairs) > 1 else _AGAINST_BEST
+
+
+def _name_repeated(findings: Findings) -> str:
+    if len(findings.groups) == 1:
+        return f"the run{'' if findings.only_run else 's'}"
+    return findings.best_group.label if findings.best_group else ""
 
 
 def _keep_signs_with_numbers(value: Any) -> Any:
