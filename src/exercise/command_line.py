@@ -22,8 +22,6 @@ settings apply to every training: seed=1,2,3,4,5, trainer=gpu, and others that t
 name and output_dir, nor with --quick the data set
 
 examples:
-  trainlab exercise
-  trainlab exercise --quick
   trainlab exercise 8 mistakes
   trainlab exercise data=image_folder data.root=photos
   trainlab exercise variants cnn best --name more

@@ -8,7 +8,7 @@ from typing import Literal
 from exercise.outcomes import epoch_ratios, is_at_an_end
 from exercise.store import ENDED
 from trainlab.report import Group, read_decisions
-from trainlab.statistics import Contrast, judge
+from trainlab.statistics import Contrast, judge, share_interval
 
 __all__ = ["Contrast", "judge"]  # besides what is here
 Verdict = Literal["confirmed", "contradicted", "undecided"]  # of a contrast and of a claim
@@ -78,6 +78,7 @@ class Claim:
     statement: str
     contrasts: Sequence[Contrast] = ()  # all have to be confirmed; one that is contradicted contradicts it
     holds: bool | None = None  # of what is counted instead; None where that is open
+    note: str = ""  # why it is open, then
 
     @property
     def verdict(self) -> Verdict:
@@ -93,11 +94,28 @@ class Claim:
             return "no difference that matters"
         open_ = [one for one in self.contrasts if one.verdict == "undecided"]
         if self.verdict != "undecided" or not open_:
-            return ""
+            return self.note
         if notes := [one.note for one in open_ if one.note]:
             return notes[0]
         one = max(open_, key=lambda one: one.more or 0)
         return f"{one.count}{f'; about {one.more} more would decide' if one.more and one.counted == 'seed' else ''}"
+
+
+def format_share(count: int, n: int) -> str:
+    """The exact 95 % interval of a share of runs: "48 to 100 %" of 5 of 5."""
+    return "{:.0f} to {:.0f} %".format(*(100 * end for end in share_interval(count, n))) if n else "no run"
+
+
+def claim_of_most(statement: str, count: int, n: int) -> Claim:
+    """That most runs come to something, as ``count`` of ``n`` did: by the exact interval of their share."""
+
+    def is_most(runs: int) -> bool | None:  # of so many with the same share
+        low, high = share_interval(round(count * runs / n), runs)
+        return True if low > 0.5 else False if high < 0.5 else None
+
+    more = next((runs - n for runs in range(n, 1000) if is_most(runs) is not None), None) if n else None
+    note = f"{n} runs{f'; about {more} more would decide' if more else ''}" if more != 0 else ""
+    return Claim(statement, holds=is_most(n) if n else None, note=note)
 
 
 def judge_claims(compared: Mapping[str, Sequence[Contrast]]) -> list[Claim]:

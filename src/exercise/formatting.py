@@ -24,13 +24,8 @@ def format_percent(of: Interval, digits: int = 1) -> str:
     return f"{format_mean(Interval(100 * of.mean, 100 * of.sd, 100 * of.half_width, of.n), digits)} %"
 
 
-def format_val_acc(group: Group) -> str:
-    """The validation accuracy of the completed runs of a group: "50.1 ± 0.4 %"."""
-    return format_percent(group.summary("metrics", "val_acc"))
-
-
 def mean_accuracy(group: Group) -> str:
-    """The same without its interval: "50.1 %"."""
+    """The mean validation accuracy of the completed runs of a group: "50.1 %"."""
     mean = group.summary("metrics", "val_acc").mean
     return f"{100 * mean:.1f} %" if group.runs else "no completed run"
 

@@ -39,6 +39,7 @@ class Answer:
     plot: Plot | None = None  # the one picture of the answer
     tables: Sequence[tuple[str, Table]] = ()  # of the evidence, with their names
     more_plots: Sequence[Plot] = ()
+    are_tabled: bool = False  # the comparisons: the tables have them
 
     @property
     def verdict(self) -> Verdict | None:
@@ -60,6 +61,7 @@ class Section:
     answer: Callable[[Evidence], Answer]  # raises NotAvailable where something is missing that is under way
     sweeps: Sequence[Sweep] = ()
     measurements: Sequence[Measurement] = ()  # taken in this order, after the sweeps
+    evidence_in: str = ""  # the key of another section, if that one has the tables and settings of this one, too
 
     @property
     def title(self) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from exercise.contrast import Contrast, contrast_groups, judge_claims
-from exercise.formatting import accuracy_cells, format_val_acc, mean_accuracy, number_cell, text_cells, with_label
+from exercise.formatting import accuracy_cells, format_percent, mean_accuracy, number_cell, text_cells, with_label
 from exercise.plots import REFERENCE, draw_by_layer, draw_contrasts, marked
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
@@ -62,7 +62,8 @@ def answer(evidence: Evidence) -> Answer:
     }
     figures = {
         **{name: mean_accuracy(group) for name, group in groups.items()},
-        **{"zeros_pm": format_val_acc(zeros), "best": best.b, "best_gain": best.size, "scale": SCALE},
+        "zeros_pm": format_percent(zeros.summary("metrics", "val_acc")),
+        **{"best": best.b, "best_gain": best.size, "scale": SCALE},
         **{f"{name}_size": f"{size.mean:.3f}" for name, size in sizes.items()},
         "is_start_kept": sizes[ZEROS].mean < SCALE / 4 and sizes["constant"].mean > 3 / 4 * SCALE,
     }
@@ -71,7 +72,7 @@ def answer(evidence: Evidence) -> Answer:
         loss, (val, test) = number_cell(group.summary("metrics", "val_loss").mean, 3), accuracy_cells(group)
         rows.append([*text_cells(group.label), val, loss, test, number_cell(size.mean, 3)])
     headings = ["start", "validation, %", "validation loss", "test, % †", "size at the end"]
-    note = "Size: root mean square of the hidden layers' biases at the best epoch."
+    note = "Size: root mean square of hidden layers' biases."
     return Answer(figures, claims, _plot(contrasts, by_layer), [("Starts", Table(headings, rows, note))])
 
 
@@ -92,7 +93,7 @@ def _plot(contrasts: Sequence[Contrast], by_layer: Measured) -> Plot:
             draw_by_layer(right, np.mean([*by_seed.values()], axis=0), **marked(i), label=NAMES[name])
         right.set(title="size of the biases at the end", ylim=(0, None))
         legend_below(figure, right)
-        caption = "Left: 95 % intervals; grey: behind by less than a point."
+        caption = "Grey: behind by less than a point."
         return Plot("2_biases", "What the start of the biases changes", caption, *render(figure))
 
 

@@ -3,13 +3,14 @@
 from statistics import fmean
 
 from exercise.contrast import POINTS, Claim, contrast_values
-from exercise.formatting import accuracy_cells, text_cells, with_label
+from exercise.formatting import number_cell, with_label
 from exercise.plots import plot_curves
+from exercise.questions import tuning
 from exercise.questions.mc_dropout import answer_of, measure_mc_dropout
 from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
-from trainlab.report import Table, format_epoch_seconds
+from trainlab.report import Table
 
 # Name, and test accuracy in % that the other solution reports, of one run.
 NETWORKS = {
@@ -55,17 +56,11 @@ def answer(evidence: Evidence) -> Answer:
         "is_wider": max(ours) - min(ours) > max(theirs) - min(theirs),
         "mc": mc.figures,
     }
-    rows = [
-        [
-            *text_cells(of.label),
-            (f"{of.settings['optim.lr']:g}", of.settings["optim.lr"]),
-            *accuracy_cells(of),
-            (f"{NETWORKS[key][1]}", NETWORKS[key][1]),
-            (format_epoch_seconds(of), of.summary("time", "epoch_s").mean),
-        ]
-        for key, of in groups.items()
-    ]
-    headings = ["network", "highest rate", "validation %", "test % †", "reported, test %", "s an epoch"]
+    rows = []
+    for of, reported in zip(groups.values(), theirs, strict=True):
+        *own, _, _, seconds = tuning.cells_of(of)
+        rows.append([*own, seconds, number_cell(reported)])
+    headings = [*tuning.HEADINGS[:-3], tuning.HEADINGS[-1], "reported, test %"]
     tables = [("Networks", Table(headings, rows)), *mc.tables]
     return Answer(figures, claims, plot_curves([*groups.values()], "acc", "cnn"), tables)
 

@@ -139,12 +139,12 @@ def answer(evidence: Evidence) -> Answer:
     for label, ms, *_ in taken:
         ratio = ("-" if NONE in label else timed[label].amount, timed[label].mean)
         by_time.append([(label, label), mean_cell(interval(ms), 2), ratio])
-    note = f"Steps on 128 images, predictions of {PREDICTED}; processor time of one thread, alternately in each round."
+    note = f"Steps on 128 images, predictions of {PREDICTED}; processor time of one thread."
     tables = [
         ("Rates", Table(["rate", "epochs to the lowest loss", "ratio", "validation loss", "validation, %"], by_rate)),
         ("Times", Table(["what", "ms", "ratio"], by_time, note)),
     ]
-    return Answer(figures, claims, plot(drawn), tables)
+    return Answer(figures, claims, plot(drawn), tables, are_tabled=True)
 
 
 def plot(ratios: Mapping[str, Contrast]) -> Plot:

@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from exercise.contrast import POINTS, Claim, Contrast, contrast_groups, contrast_values
+from exercise.contrast import POINTS, Claim, Contrast, claim_of_most, contrast_groups, contrast_values, format_share
 from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, number_cell, text_cells, with_label
 from exercise.layer_summary import layers_by_seed
 from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy, num_classes
@@ -24,13 +24,13 @@ from trainlab.report import COLORS, Group, Plot, Table, canvas, legend_below, me
 from trainlab.statistics import interval
 
 LABELS = {
-    "plain_elu_he": "ELU at 1e-4",
-    "mistake_learning_rate": "ELU at 1e-3",
+    "plain_elu_he": "ELU, 1e-4",
+    "mistake_learning_rate": "ELU, 1e-3",
     "plain_selu": "SELU",
-    "mistake_selu_raw_inputs": "SELU on raw inputs",
-    "selu_alpha_dropout_every_layer": "SELU with alpha dropout 0.1",
-    "mistake_half_dropped_everywhere": "SELU with alpha dropout 0.5",
-    "mistake_alpha_dropout_under_elu": "ELU with alpha dropout 0.1",
+    "mistake_selu_raw_inputs": "SELU, raw inputs",
+    "selu_alpha_dropout_every_layer": "SELU, alpha dropout 0.1",
+    "mistake_half_dropped_everywhere": "SELU, alpha dropout 0.5",
+    "mistake_alpha_dropout_under_elu": "ELU, alpha dropout 0.1",
 }
 SWEEP = Sweep(
     "mistakes",
@@ -99,7 +99,7 @@ def answer_half_dropped(evidence: Evidence) -> Answer:
         "is_guessing": wrong.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guess,
         **{"depth": depth, "paths": f"{round(0.5**-depth):,}", "mild_paths": round(0.9**-depth)},
     }
-    claim = Claim("Dropout of 0.5 after every layer ends less accurate", [cost])
+    claim = Claim("The network ends less accurate", [cost])
     return Answer(figures, [claim], plot_curves([right, mild, wrong], "acc", "mistake_half", HALVES))
 
 
@@ -205,13 +205,13 @@ def answer_rate(evidence: Evidence) -> Answer:
     tops = [max(of[block] for block in spike) for of in means[wrong.label].values() for spike in find_spikes(of)]
     cost = contrast_groups(wrong, right, "lower")
     figures = {
-        **{"cost": cost, "right": mean_accuracy(right), "wrong": mean_accuracy(wrong)},
-        **{"spiked": spiked, "runs": runs, "calm": f"{calm} of {all_calm}"},
+        **{"cost": cost, "right": mean_accuracy(right), "wrong": mean_accuracy(wrong), "all_spike": spiked == runs},
+        **{"spiked": f"{spiked} of {runs} runs", "share": format_share(spiked, runs), "calm": f"{calm} of {all_calm}"},
         **{"top": f"{max(tops):.1f}" if tops else "", "block": BLOCK, "before": BEFORE, "above": f"{ABOVE:g}"},
     }
     claims = [
         Claim("A rate of 1e-3 ends less accurate than 1e-4", [cost]),
-        Claim("The loss spikes in most runs at 1e-3", holds=2 * spiked > runs if runs else None),
+        claim_of_most("The loss spikes in most runs at 1e-3", spiked, runs),
     ]
     return Answer(figures, claims, plot_losses(means, log(num_classes(wrong))))
 

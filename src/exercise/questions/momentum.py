@@ -6,8 +6,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from scipy.stats import fisher_exact
 
-from exercise.contrast import POINTS, Claim, contrast_groups
+from exercise.contrast import POINTS, Claim, contrast_groups, format_share
 from exercise.formatting import format_percent, text_cells, with_label
 from exercise.outcomes import guessing_accuracy
 from exercise.plots import REFERENCE
@@ -15,6 +16,7 @@ from exercise.section import Answer, Measurement, Section
 from exercise.store import Evidence, Measured, require_completed
 from exercise.trainings import Sweep
 from trainlab.report import COLORS, MARKERS, Group, Plot, Table, canvas, legend_below, render
+from trainlab.statistics import ALPHA
 
 MOMENTA = (0.0, 0.5, 0.9, 0.99, 0.999, 0.99999)
 NONE, USUAL, HIGH, EXTREME = 0.0, 0.9, 0.99, 0.99999
@@ -85,12 +87,14 @@ def answer(evidence: Evidence) -> Answer:
     bowl = evidence.measured(BOWL)
     usual, high = bowl[f"{USUAL:g}"], bowl[f"{EXTREME:g}"]
     overshoots = usual["overshoot"] < high["overshoot"] and usual["settled"] < high["settled"]
-    (lost, of), (lost_usual, _) = count_failures(rate[EXTREME]), count_failures(rate[USUAL])
-    fails = True if 2 * lost > of and not lost_usual else False if lost <= lost_usual else None
+    failures = (lost, of), (lost_usual, of_usual) = count_failures(rate[EXTREME]), count_failures(rate[USUAL])
+    p = fisher_exact([[count, n - count] for count, n in failures]).pvalue
+    fails = lost > lost_usual if p < ALPHA else None
     slow = contrast_groups(pace[EXTREME], pace[USUAL], "lower")
     figures: dict[str, Any] = {
         **{"usual_steps": f"{usual['settled']:,}", "high_steps": f"{high['settled']:,}", "fails": fails, "slow": slow},
-        **{"past": f"{100 * high['overshoot']:.0f} %", "lost": f"{lost} of {of}", "pace": PACE, "bowl_rate": LR},
+        **{"past": f"{100 * high['overshoot']:.0f} %", "lost": f"{lost} of {of}", "share": format_share(lost, of)},
+        **{"lost_usual": f"{lost_usual} of {of_usual}", "p": f"{p:.3f}", "pace": PACE, "bowl_rate": LR},
         "steepness": f"{CURVATURES[1] / CURVATURES[0]:g}",
         "usual_acc": format_percent(rate[USUAL].summary("metrics", "val_acc")),
         "at_rate": contrast_groups(rate[USUAL], rate[NONE], "higher"),
@@ -98,21 +102,21 @@ def answer(evidence: Evidence) -> Answer:
     }
     claims = [
         Claim("In a bowl it overshoots and arrives later", holds=overshoots),
-        Claim("The deep network fails in these runs", holds=fails),
-        Claim("At a rate for the same final speed it learns less", [slow]),
+        Claim("The deep network fails more often than with 0.9", holds=fails),
+        Claim("At the same final speed it learns less", [slow]),
     ]
     curves = (run.folder / "metrics.csv" for run in pace[USUAL].runs.values())
     steps = int(max(np.nanmax(np.genfromtxt(curve, delimiter=",", names=True)["step"]) for curve in curves))
     rows = [
         text_cells(
-            *(momentum, f"{of['settled']:,}", f"{100 * of['overshoot']:.0f} %"),
+            *(momentum, f"{of['settled']:,}", f"{100 * of['overshoot']:.0f}"),
             *(_format_accuracy(groups.get(float(momentum))) for groups in (rate, pace)),
-            f"{100 * share_of_distance(float(momentum), steps):.1f} %",
+            f"{100 * share_of_distance(float(momentum), steps):.1f}",
         )
         for momentum, of in bowl.items()
     ]
-    headings = ["momentum", "steps", "overshoot", f"at {RATE:g}", f"at {PACE:g} (1 - momentum)", "of the way"]
-    note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; accuracy; way in {steps:,} steps."
+    headings = ["momentum", "steps", "overshoot, %", f"% at {RATE:g}", f"% at {PACE:g} (1 - momentum)", "of the way, %"]
+    note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; accuracies; way in {steps:,} steps."
     tables = [("By momentum", Table(headings, rows, note, is_sorted=False))]
     return Answer(figures, claims, plot(bowl, rate, pace), tables)
 
@@ -120,7 +124,8 @@ def answer(evidence: Evidence) -> Answer:
 def _format_accuracy(group: Group | None) -> str:
     if group is None:
         return "-"
-    reached, lost = format_percent(group.summary("metrics", "val_acc")), f"{len(group.others)} diverged"
+    reached = format_percent(group.summary("metrics", "val_acc")).removesuffix(" %")
+    lost = f"{len(group.others)} diverged"
     return f"{reached}, {lost}" if group.runs and group.others else reached if group.runs else lost
 
 

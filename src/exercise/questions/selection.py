@@ -84,8 +84,7 @@ def answer(evidence: Evidence) -> Answer:
     with canvas(5.0, 2.6) as (figure, (axes,)):
         axes.plot([*map(int, found["by_number"])], [*found["by_number"].values()], "o-", color=COLORS[0], markersize=3)
         axes.set(xlabel="runs to choose among", ylabel="points too good", ylim=(0, None))
-        caption = "The more runs there are to choose among, the better the luckiest one looks."
-        plot = Plot("mistake_test_set_choices", "Chosen by the test set", caption, *render(figure))
+        plot = Plot("mistake_test_set_choices", "More runs, a luckier best", "", *render(figure))
     return Answer(figures, [claim], plot)
 
 

@@ -95,7 +95,7 @@ def answer(evidence: Evidence) -> Answer:
     chosen = [group.runs for group in groups.values()]
     rows = [_row(group, any(group.runs is of for of in chosen)) for group in all_groups]
     headings = ["activation", "rate", *FIGURES, "mean accuracy, %", "loss", "validation, %"]
-    note = "Layers: means, after training; gradient: norm in the first over the last hidden one; accuracy: over epochs."
+    note = "After training; gradient: norm in the first over the last hidden layer; accuracy: over epochs."
     tables = [("Activations", Table([*headings, "test, % †"], rows, note))]
     return Answer(figures, claims, _plot(alike), tables, [layers])
 

@@ -7,7 +7,7 @@ from trainlab.statistics.anytime import Sequential, sequential
 from trainlab.statistics.contrasts import Contrast, judge
 from trainlab.statistics.effect_sizes import EffectSize, Ratio, effect_size, ratio
 from trainlab.statistics.images import Share, over_images, over_seeds_and_images, share_of_images
-from trainlab.statistics.intervals import LEVEL, Interval, interval
+from trainlab.statistics.intervals import LEVEL, Interval, interval, share_interval
 from trainlab.statistics.permutations import SignFlip, sign_flip
 from trainlab.statistics.power import POWER, detectable_difference, power_of, seeds_needed
 from trainlab.statistics.simultaneous import bonferroni_intervals, holm_intervals
@@ -55,6 +55,7 @@ __all__ = [
     "ratio",
     "seeds_needed",
     "sequential",
+    "share_interval",
     "share_of_images",
     "sign_flip",
     "welch",

@@ -1,12 +1,13 @@
 """Claims that one thing is higher, lower or equal to another, and whether intervals confirm or contradict them."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trainlab.statistics.anytime import sequential
-from trainlab.statistics.power import seeds_needed
+from trainlab.statistics.anytime import Sequential, half_width, sequential
+from trainlab.statistics.power import MAX_SEEDS, seeds_needed
 from trainlab.statistics.simultaneous import bonferroni_intervals, holm_intervals
 from trainlab.statistics.tests import ALPHA, Difference, difference
 
@@ -171,7 +172,20 @@ class Contrast:
     def _by_series(self, alpha: float) -> "Contrast":
         found = sequential(self.series or [], alpha)
         bounds = self._unscaled(found.low), self._unscaled(found.high)
-        return replace(self, mean=self._unscaled(found.mean), alone=bounds).bounded(found.low, found.high)
+        shown = replace(self, mean=self._unscaled(found.mean), alone=bounds)
+        return replace(shown.bounded(found.low, found.high), needed=shown._foresee_series(found, alpha))
+
+    def _foresee_series(self, found: Sequential, alpha: float) -> int | None:
+        """Seeds in all after which the interval decides, if mean and spread stay; None if too many do not."""
+
+        def decides(n: int) -> bool:
+            half = half_width(n, alpha) * found.sd
+            low, high = max(found.low, found.mean - half), min(found.high, found.mean + half)
+            return self.bounded(low, high).verdict != "undecided"
+
+        if not found.has_noise or math.isnan(found.low) or not decides(MAX_SEEDS):
+            return None
+        return bisect_left(range(MAX_SEEDS), True, found.n, key=decides)
 
     def _scaled(self, values: Values) -> dict[int, float]:
         """By seed; of a ratio the logarithms, NaN where there is none."""

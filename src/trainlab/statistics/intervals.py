@@ -1,4 +1,4 @@
-"""The mean of a few values with its 95 % interval, by Student's t."""
+"""The mean of a few values with its 95 % interval, by Student's t, and a share of runs with its exact one."""
 
 import math
 from collections.abc import Sequence
@@ -55,6 +55,23 @@ def t_quantile(df: float, tests: int = 1) -> float:
     from scipy.special import stdtrit
 
     return -float(stdtrit(df, (1 - LEVEL) / 2 / tests))
+
+
+def share_interval(count: int, n: int) -> tuple[float, float]:
+    """The exact 95 % interval of a probability by which ``count`` of ``n`` independent runs came to something.
+
+    By the binomial distribution (Clopper and Pearson, 1934): 5 of 5 leaves 0.48 to 1.
+
+    Raises:
+        ValueError: ``count`` is not between 0 and ``n``, or there are no runs.
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= count <= n or n == 0:
+        raise ValueError(f"count must be between 0 and the number of runs, at least one, got {count} of {n}")
+    tail = (1 - LEVEL) / 2
+    low = float(betaincinv(count, n - count + 1, tail)) if count else 0.0
+    return low, float(betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
 
 
 def t_two_sided_p(t: float, df: float) -> float:

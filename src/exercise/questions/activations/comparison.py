@@ -4,8 +4,8 @@ from dataclasses import replace
 from math import nan
 
 from exercise.contrast import POINTS, contrast_groups, contrast_ratio, judge_claims
-from exercise.formatting import accuracy_cells, format_list, format_rate, format_val_acc, mean_accuracy, number_cell
-from exercise.outcomes import guessing_accuracy, is_at_an_end, rate_of
+from exercise.formatting import accuracy_cells, format_list, format_percent, format_rate, mean_accuracy, number_cell
+from exercise.outcomes import beats_guessing, guessing_accuracy, is_at_an_end, rate_of
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import step_times
 from exercise.store import Evidence, Measured, require_completed
@@ -87,7 +87,7 @@ def answer(evidence: Evidence) -> Answer:
     figures = {
         **{place: group.label for place, group in places},
         **{f"{place}_acc": mean_accuracy(group) for place, group in places},
-        **{"best_pm": format_val_acc(ranked[0]), "elu_cost": f"{costs['elu'].mean:.2f}"},
+        **{"best_pm": format_percent(ranked[0].summary("metrics", "val_acc")), "elu_cost": f"{costs['elu'].mean:.2f}"},
         **{"relu": mean_accuracy(groups["relu"]), "logistic": mean_accuracy(groups["sigmoid"])},
         "is_logistic_guessing": 100 * learned < POINTS,
         "tanh": claims[3].contrasts[0],
@@ -103,8 +103,9 @@ def answer(evidence: Evidence) -> Answer:
         )
     headings = ["activation", "rate", "seeds", "validation, %", "test, % †", "ms a step", "over ReLU's"]
     at_end = " * at the end of the range." if figures["rates_at_ends"] else ""
-    note = f"Steps: processor time, the shortest of {STEPS} in a row, alternately.{at_end}"
-    plot = replace(plot_intervals(ranked), name="4_activations", caption="Means, 95 % intervals, seeds.")
+    note = f"Steps: processor time, shortest of {STEPS}.{at_end}"
+    plot = plot_intervals(ranked, beyond=[group for group in ranked if not beats_guessing(group)])
+    plot = replace(plot, name="4_activations", caption="Means, 95 % intervals, seeds; arrow: no better than guessing.")
     return Answer(figures, claims, plot, [("Activations", Table(headings, rows, note))])
 
 

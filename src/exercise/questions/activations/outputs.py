@@ -168,7 +168,7 @@ def answer(evidence: Evidence) -> Answer:
         [*text_cells(task, figure), *(mean_cell(interval(values[name][head]), digits) for head in HEADS)]
         for task, name, figure, digits in _ROWS
     ]
-    note = f"Of {one['images']:,} images and {two['images']:,} pairs held out for validation."
+    note = f"{one['images']:,} images and {two['images']:,} pairs for validation."
     table = Table(["images of", "figure", "softmax", "logistic"], rows, note)
     return Answer(figures, claims, plot_lesser(two["histogram"]), [("Both outputs for both tasks", table)])
 

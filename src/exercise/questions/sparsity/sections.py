@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, inf
+from math import ceil, inf, nan
 from typing import Any
 
 from torch import Tensor, nn
 
 from exercise.contrast import POINTS, Contrast, contrast_values, judge_claims
-from exercise.formatting import mean_cell, number_cell, text_cells
+from exercise.formatting import format_list, mean_cell, number_cell, text_cells
 from exercise.plots import marked
 from exercise.questions.sparsity import methods
 from exercise.questions.sparsity.methods import Plan, fine_tune, linear_layers
@@ -38,6 +38,8 @@ TAUGHT, UNTAUGHT = "distilled", "student"
 AS_TRAINED, LONGER, AS_L1 = "as trained", "trained on", "as L1"
 HALF, HIGH = "50%", "90%"
 SPARSE = (ZEROED, TUNED, L1, GRADUAL)
+COLUMNS = (*SPARSE, TUNED_INT8)  # of the table of networks with zeros, which has the dense ones, too
+PLACES = {(DENSE, AS_TRAINED): ZEROED, (DENSE, LONGER): TUNED, (INT8, "8 bits"): TUNED_INT8}
 DRAWN = (*SPARSE, LOW_RANK, INT8, TUNED_INT8, TAUGHT)
 TICKS, SIZES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98), (50, 100, 200, 500, 1000, 2000)
 PLAN, STUDENT_PLAN = Plan(epochs=4, batches=88, lr=2e-3), Plan(epochs=8, batches=88, lr=4e-3)
@@ -221,21 +223,43 @@ def answer(evidence: Evidence) -> Answer:
         **{"dense_kb": f"{dense_kb:,.0f}", "half_kb": f"{half_kb:,.0f}", "int8_times": f"{dense_kb / int8_kb:.1f}"},
         **{"l1_zeros": f"{mean(points[l1], 'zeros').mean:.0f} %", "l1_tuned": l1_tuned},
         **{"l1": compare(l1, (ZEROED, AS_L1), "higher"), "gradual_verdict": gradual.verdict},
+        "l1_strengths": format_list([setting for method, setting in points if method == L1]),
         **{"steps": PLAN.epochs * PLAN.batches, "student_steps": STUDENT_PLAN.epochs * STUDENT_PLAN.batches},
     }
-    weights = mean(points[start], "weights", 1).mean
-    note = f"{weights:,.0f} weights or as given; settings: rank, width, strength of a penalty."
-    headings = ["method", "setting", "zeros %", "kB", "validation %", "test % †"]
-    table = Table(headings, [_row(*key, of, weights) for key, of in points.items()], note)
-    return Answer(figures, claims, plot(points), [("Networks", table)])
+    return Answer(figures, claims, plot(points), tables(points))
 
 
-def _row(method: str, setting: str, of: Point, weights: float) -> list[Cell]:
-    own, zeros = mean(of, "weights", 1).mean, mean(of, "zeros").mean
-    setting = "" if setting.endswith("%") else setting if own == weights else f"{setting}: {own:,.0f}"
-    of_zeros = f"outputs {mean(of, 'idle').mean:.0f}" if method == ACTIVE else f"{zeros:.1f}" if zeros else ""
-    size, test = number_cell(mean(of, "bytes", 1e-3).mean, 0), number_cell(mean(of, "test_acc").mean)
-    return [*text_cells(method, setting), (of_zeros, zeros), size, mean_cell(mean(of, "val_acc")), test]
+def tables(points: Points) -> list[tuple[str, Table]]:
+    """Networks with zeros, one row for each share of them; and the others."""
+    by_zeros, others = dict[float, dict[str, Point]](), list[list[Cell]]()
+    for (method, setting), of in points.items():
+        if (column := PLACES.get((method, setting), method)) in COLUMNS:
+            by_zeros.setdefault(round(mean(of, "zeros").mean, 1), {})[column] = of
+        else:
+            own = f"{mean(of, 'idle').mean:.0f} %" if method == ACTIVE else f"{mean(of, 'weights', 1).mean:,.0f}"
+            others.append([*text_cells(method, f"{setting}: {own}"), _kilobytes(of), _accuracies(of)])
+    rows = []
+    for zeros, made in sorted(by_zeros.items()):
+        sizes = [
+            _kilobytes(*(of for name, of in made.items() if (name == TUNED_INT8) is int8)) for int8 in (False, True)
+        ]
+        rows.append([number_cell(zeros), *(_accuracies(made.get(name, {})) for name in COLUMNS), *sizes])
+    weights = mean(points[DENSE, AS_TRAINED], "weights", 1).mean
+    note = f"Validation, test † %; {weights:,.0f} weights. 0 tuned: dense, trained on; 1.1 int8: as trained."
+    with_zeros = Table(["zeros %", *COLUMNS, "kB", "kB, int8"], rows, note)
+    note = "Rank or width: weights; strength of a penalty: outputs that are zero."
+    without = Table(["method", "setting", "kB", "validation, test † %"], others, note)
+    return [("Networks with zeros", with_zeros), ("Others", without)]
+
+
+def _kilobytes(*points: Point) -> Cell:
+    sizes = [size for of in points for size in values(of, "bytes", 1e-3).values()]
+    return number_cell(interval(sizes).mean, 0) if sizes else ("", nan)
+
+
+def _accuracies(of: Point) -> Cell:
+    found, test = mean(of, "val_acc"), mean(of, "test_acc").mean
+    return (f"{mean_cell(found)[0]}, {test:.1f}", found.mean) if found.n else ("", nan)
 
 
 def plot(points: Points) -> Plot:

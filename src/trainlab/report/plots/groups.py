@@ -113,7 +113,10 @@ def _plot_alike(groups: Sequence[Group], verdicts: Mapping[str, str], lost: Sequ
 
 
 def plot_intervals(
-    groups: Sequence[Group], verdicts: Mapping[str, str] = _NO_VERDICTS, lost: Sequence[Group] = ()
+    groups: Sequence[Group],
+    verdicts: Mapping[str, str] = _NO_VERDICTS,
+    lost: Sequence[Group] = (),
+    beyond: Sequence[Group] = (),
 ) -> Plot:
     """The metric that the groups are compared by, in their order: mean, 95 % interval and seeds of each.
 
@@ -121,6 +124,7 @@ def plot_intervals(
         verdicts: by label whether each is worse than the best, or than the baseline; filled grey is worse, hollow
             undecided, a cross not tested, hollow with the look of the best or of the baseline equivalent.
         lost: groups without a completed run, which are named below the others.
+        beyond: groups so far below the others that an arrow at the left edge stands for them.
     """
     shown, metric = groups[:MAX_INTERVALS], groups[0].metrics.compared_by
     lost = lost[: MAX_INTERVALS - len(shown)]
@@ -131,6 +135,9 @@ def plot_intervals(
         for i, group in enumerate(shown):
             found, units = group.comparison, [*group.compared.values()]
             color, marker, fill = looks[verdicts.get(group.label, BEST)]
+            if group in beyond and len(beyond) < len(shown):
+                axes.plot(0.01, i, "<", color=color, transform=axes.get_yaxis_transform(), markersize=6.5)
+                continue
             if len(units) > 1:
                 axes.plot(units, [i + 0.27] * len(units), ".", color=color, markersize=5, alpha=0.6)
             if not math.isnan(found.half_width):
