@@ -51,9 +51,3 @@ def test_it_is_compared_with_the_goal_and_with_a_plain_loop(
     assert verdicts(answer) == found
     assert answer.figures["val"] == "62.0 ± 0.0 %"
     assert text_of(best.SECTION, answer)
-
-
-def test_the_recipe_is_read_from_the_settings(evidence: Callable[..., Evidence]):
-    ((_, table),) = best.answer(evidence([0.61, 0.62, 0.61])).tables
-    recipe = dict(tuple(cell[0] for cell in row) for row in table.rows)
-    assert (recipe["optim.lr"], recipe["model.batch_norm"], recipe["trainer.max_epochs"]) == ("0.006", "True", "100")

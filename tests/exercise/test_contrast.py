@@ -13,6 +13,7 @@ from exercise.contrast import (
     RATIO,
     Claim,
     Contrast,
+    claim_of_most,
     contrast_epochs,
     contrast_groups,
     contrast_ratio,
@@ -167,3 +168,19 @@ def test_a_claim_holds_if_all_of_it_does():
     assert [Claim("s", holds=holds).verdict for holds in (True, False, None)] == [
         *("confirmed", "contradicted", "undecided")
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "verdict", "remark"),
+    [
+        (6, 6, "confirmed", ""),  # 54 to 100 %
+        (5, 5, "undecided", "5 runs; about 1 more would decide"),  # 48 to 100 %
+        (1, 6, "undecided", "6 runs; about 6 more would decide"),  # of 12, 2 to 48 %
+        (0, 6, "contradicted", ""),
+        (3, 6, "undecided", "6 runs"),
+        (0, 0, "undecided", "0 runs"),
+    ],
+)
+def test_most_runs_are_more_than_half_by_the_exact_interval(count: int, n: int, verdict: str, remark: str):
+    claim = claim_of_most("It does", count, n)
+    assert (claim.verdict, claim.remark) == (verdict, remark)

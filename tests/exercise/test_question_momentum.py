@@ -98,7 +98,7 @@ def answered(leave: Callable[..., Path], tmp_path: Path, bowl: dict) -> Callable
         (LOST, LOW, ["confirmed", "confirmed", "confirmed"]),
         ((0.1, 0.1, None, None, 0.15), LOW, ["confirmed", "confirmed", "confirmed"]),  # guessing is a failure
         ((0.2, 0.2, 0.2, None, None), HIGH, ["confirmed", "undecided", "contradicted"]),
-        (LOW, HIGH, ["confirmed", "contradicted", "contradicted"]),
+        (LOW, HIGH, ["confirmed", "undecided", "contradicted"]),  # no failure in five runs leaves 0 to 52 %
     ],
 )
 def test_the_claims(answered: Callable[..., Answer], extreme: Values, paced: Values, wanted: list[str]):
@@ -110,8 +110,8 @@ def test_the_claims(answered: Callable[..., Answer], extreme: Values, paced: Val
 def test_what_is_shown(answered: Callable[..., Answer]):
     found = answered((LOW, MID, (0.1, None, None, None, None)), (HIGH, MID, LOW))
     text = text_of(momentum.SECTION, found)
-    assert "on a quadratic bowl 0.9 settles after 79 steps" in text
-    assert "The deep network fails in 5 of 5 runs; with 0.9 it reaches 30.1" in text
+    assert "in a quadratic bowl 0.9 settles after 79 steps" in text
+    assert "The deep network fails in 5 of 5 runs (48 to 100 %), with 0.9 in 0 of 5 (p 0.008)" in text
     assert "0.9 gains 10.0 points over plain steps at the same rate; over plain steps made as fast, -10.2" in text
     rows = {row[0][0]: [cell[0] for cell in row] for row in found.tables[0][1].rows}
     # 1 - 0.99999^1407 is 0.01397, and about half of that is the way

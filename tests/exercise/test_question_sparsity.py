@@ -98,9 +98,14 @@ def test_what_is_shown(keep: Callable[..., Evidence]):
     assert "make the file 3.8 times smaller for " in text
     assert "At 91 % zeros L1 is 33.0 points ahead of zeroing alone, but 5.0 behind" in text
     assert "Half of the weights still take 1,100 of 2,000 kB" in text
-    rows = [[cell[0] for cell in row] for row in found.tables[0][1].rows]
-    assert len(rows) == len(USUAL)
-    assert next(r for r in rows if r[0] == m.ACTIVE)[:4] == [m.ACTIVE, "0.3", "outputs 60", "2,000"]
+    with_zeros, others = ([[cell[0] for cell in row] for row in table.rows] for _, table in found.tables)
+    # Each network once; one row for each share of zeros: what was zeroed, tuned, by L1, gradually, in 8 bits, and kB.
+    assert sum(", " in cell for row in with_zeros for cell in row) + len(others) == len(USUAL)
+    assert [row[0] for row in with_zeros] == sorted({row[0] for row in with_zeros}, key=float)
+    tuned, eight_bits, kilobytes, of_eight_bits = (with_zeros[-2][i] for i in (2, 5, 6, 7))
+    assert with_zeros[-2][0] == "90.0" and tuned.startswith("48.0") and eight_bits.startswith("48.0")
+    assert (kilobytes, of_eight_bits) == ("260", "115")
+    assert next(row for row in others if row[0] == m.ACTIVE)[:3] == [m.ACTIVE, "0.3: 60 %", "2,000"]
 
 
 def test_nothing_is_claimed_of_a_network_that_was_lost(keep: Callable[..., Evidence]):

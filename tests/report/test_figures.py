@@ -239,6 +239,18 @@ def test_an_axis_that_hides_something_says_where_it_is_cut(leave, tmp_path: Path
     assert (whole, cut) == ([], ["axis cut at 2.3"])  # 1.15 * 2.0
 
 
+def test_an_arrow_at_the_edge_stands_for_a_group_far_below(leave, tmp_path: Path, axes_of):
+    for model, values in {"best": (0.50, 0.51), "near": (0.49, 0.50), "far": (0.1, 0.1)}.items():
+        for seed, value in enumerate(values, 1):
+            leave(f"{model}{seed}", [1.0], [value], seed, model)
+    groups = group_runs(find_runs([tmp_path]))
+    plot_intervals(groups, beyond=groups[2:])
+    (axes,) = axes_of
+    assert axes.get_xlim()[0] > 0.4
+    assert [line.get_marker() for line in axes.get_lines()].count("<") == 1
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["best", "near", "far"]
+
+
 def test_undecided_groups_are_hollow_and_lost_ones_are_named(leave, tmp_path: Path, axes_of):
     for model, values in {"best": (0.50, 0.51), "near": (0.49, 0.50), "far": (0.2, 0.211)}.items():
         for seed, value in enumerate(values, 1):

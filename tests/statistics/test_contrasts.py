@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from trainlab.statistics import Contrast, judge, sequential
+from trainlab.statistics.anytime import half_width
 
 
 def of(direction: str, low: float, high: float, margin: float = 1.0, is_ratio: bool = False) -> Contrast:
@@ -102,6 +103,17 @@ def test_ratios_are_geometric_means():
 def test_an_undecided_one_says_how_many_seeds_would_tell():
     found = compared([1.0, 2.0, 0.0, 1.4], [0.0, 0.2, 0.1, 0.0], "higher")
     assert found.verdict == "undecided" and found.more is not None and found.needed == 4 + found.more
+
+
+def test_so_does_one_whose_interval_holds_for_any_number_of_seeds():
+    series = [1.0, -0.4, 0.9, 0.1, 0.7, -0.2]
+    found = Contrast("a", "b", "m", "higher", 0.1).over(series, [0.0] * 6, any_number=True)
+    mean, sd = sum(series) / 6, stats.tstd(series)
+    assert found.verdict == "undecided" and found.needed
+    # The mean is above 0, so that it is decided once half of the interval is less than the mean.
+    assert half_width(found.needed, 0.05) * sd < mean < half_width(found.needed - 1, 0.05) * sd
+    nothing = Contrast("a", "b", "m", "higher", 0.1, closed=(False, False)).over(series, [0.0] * 6, any_number=True)
+    assert nothing.verdict == "undecided" and nothing.needed is None
 
 
 def test_intervals_that_hold_for_any_number_of_seeds_share_the_error():

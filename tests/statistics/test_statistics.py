@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from trainlab.statistics import difference, holm, interval, mcnemar, paired, ratio, welch
+from trainlab.statistics import difference, holm, interval, mcnemar, paired, ratio, share_interval, welch
 
 A = [0.5296, 0.5286, 0.5350]
 B = [0.4946, 0.4978, 0.5030]
@@ -33,6 +33,19 @@ def test_one_value_has_a_mean_and_no_interval_and_none_has_nothing():
     assert math.isnan(one.half_width)
     assert math.isnan(none.mean)
     assert none.n == 0
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 5), (5, 5), (1, 6), (37, 100)])
+def test_the_interval_of_a_share_against_scipy(count: int, n: int):
+    wanted = stats.binomtest(count, n).proportion_ci(0.95, "exact")
+    assert share_interval(count, n) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+
+
+def test_a_share_is_of_runs():
+    assert share_interval(5, 5)[0] == pytest.approx(0.025 ** (1 / 5))
+    for count, n in ((0, 0), (6, 5)):
+        with pytest.raises(ValueError, match=f"got {count} of {n}"):
+            share_interval(count, n)
 
 
 def test_paired_against_scipy_and_by_hand():
