@@ -86,8 +86,8 @@ def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
     """One row per comparison, with its interval alone; verdicts are decided by those of all together."""
     rows = []
     for one in (one for one in contrasts if one.counted == "seed"):  # tables of times have the others
-        of = "" if one.metric == "accuracy" else f", {one.metric}"
-        rows.append(text_cells(f"{one.a}, {one.b}{of}", one.amount.removesuffix(" points"), str(one.seeds)))
+        by = "" if one.metric == "accuracy" else f"{one.metric}: "
+        rows.append(text_cells(f"{by}{one.a}; {one.b}", one.amount.removesuffix(" points"), str(one.seeds)))
     notes = [one.note for one in contrasts if one.note and math.isfinite(one.mean)]
     note = f"{'; '.join(dict.fromkeys(notes))}." if notes else ""
     return compact(Table(["compared", "difference", "n"], rows, note, is_sorted=False))

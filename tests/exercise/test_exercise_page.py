@@ -79,6 +79,6 @@ def test_the_table_of_comparisons_has_what_each_claims_and_what_is_in_the_way():
     timed = contrast_ratio(("a", [2.0, 2.1]), ("b", [1.0, 1.0]), "higher", "time", counted="round")
     table = contrasts_table(judge([known, alike, timed]))  # times are in tables of their own
     assert len(table.rows) == 2
-    assert [cell[0] for cell in table.rows[0]] == ["a, b", "+1.1 (0.9…1.3)", "3"]
-    assert [cell[0] for cell in table.rows[1]] == ["a, b, loss", "+1.0", "2"]
+    assert [cell[0] for cell in table.rows[0]] == ["a; b", "+1.1 (0.9…1.3)", "3"]
+    assert [cell[0] for cell in table.rows[1]] == ["loss: a; b", "+1.0", "2"]
     assert table.note == "no spread to measure the noise with."
