@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ VARIABLE = "STUDIES"
 START_S = 300.0  # until some jobs have run, each of which starts Python and imports PyTorch, on a machine that is busy
 pytestmark = pytest.mark.timeout(900)
 STORED = ("sweep.storage=env:STUDIES",)
+SLURM = ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
 
 
 def marked(name):
@@ -47,7 +50,7 @@ def executor(request):
         pytest.importorskip("ray" if name == "ray" else "submitit")
     if name == "slurm":
         require_slurm()
-        return ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
+        return SLURM
     return [f"sweep/executor={name}"]
 
 
@@ -164,6 +167,15 @@ def test_a_killed_search_loses_no_trial_and_starts_none_twice(executor, stored, 
         assert {*starts(tmp_path).values()} == {1}
 
 
+def add_better_trials(study, epochs):
+    """Put five trials into a study, compared with which any other one is pruned."""
+    values = dict.fromkeys(range(1, epochs + 1), 0.0)
+    like = study.trials[0]
+    known = {"params": like.params, "distributions": like.distributions, "intermediate_values": values}
+    for _ in range(5):
+        study.add_trial(create_trial(value=0.0, user_attrs={"status": "completed"}, **known))
+
+
 @pytest.mark.cluster
 def test_an_item_of_another_process_is_pruned(storage, tmp_path):
     """By the median of five trials that are put into the study while it runs."""
@@ -185,11 +197,7 @@ def test_an_item_of_another_process_is_pruned(storage, tmp_path):
         assert eventually(lambda: [*tmp_path.glob("study/*/metrics.csv")], START_S), process.output()
         place, name = opened()
         study = load_study(study_name=name, storage=place)
-        (first,) = study.trials
-        for _ in range(5):
-            values = dict.fromkeys(range(1, epochs + 1), 0.0)
-            known = {"params": first.params, "distributions": first.distributions, "intermediate_values": values}
-            study.add_trial(create_trial(value=0.0, user_attrs={"status": "completed"}, **known))
+        add_better_trials(study, epochs)
     finally:
         done = process.finish()
     assert (done.returncode, done.stderr) == (0, "")
@@ -204,6 +212,34 @@ def test_an_item_of_another_process_is_pruned(storage, tmp_path):
     first = load_study(study_name=name, storage=place).trials[0]
     assert first.intermediate_values == {int(row["epoch"]) + 1: float(row["val/loss"]) for row in rows}
     assert not (tmp_path / "study" / ".pruned").exists()
+
+
+@pytest.mark.cluster
+@pytest.mark.xdist_group("slurm")
+def test_trials_on_two_nodes_of_slurm_are_pruned_by_one_journal(tmp_path):
+    """Each job has a node of its own, and reads and writes the journal there."""
+    require_slurm()
+    pytest.importorskip("submitit")
+    epochs = 12
+    settings = ("sweep.trials=7", "sweep.jobs=2", "sweep.pruner=median", f"trainer.max_epochs={epochs}")
+    apart = (*SLURM, "+sweep.executor.options.exclusive=true")
+    process = start(*SEARCH, LR, FAULT, *settings, *apart, f"output_dir={tmp_path}", FAULTS_SLEEP="0.5")
+    study = partial(load_study, study_name=STUDY)
+    try:
+        assert eventually(lambda: len([*tmp_path.glob("study/*/metrics.csv")]) == 2, START_S), process.output()
+        running = ["squeue", "--noheader", "--me", "--name=study", "--states=RUNNING", "--format=%N"]
+        assert len({*subprocess.run(running, capture_output=True, text=True).stdout.split()}) == 2
+        add_better_trials(study(storage=open_journal(tmp_path / "study" / "study.journal")), epochs)
+    finally:
+        done = process.finish()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert statuses(tmp_path) == ["pruned", "pruned"]
+    found = {trial.number: trial for trial in study(storage=open_journal(tmp_path / "study" / "study.journal")).trials}
+    for trial in summary(tmp_path)["trials"][:2]:
+        rows = read_rows(tmp_path / "study" / trial["folder"] / "metrics.csv")
+        assert 1 <= len(rows) < epochs
+        values = {int(row["epoch"]) + 1: float(row["val/loss"]) for row in rows}
+        assert found[trial["number"]].intermediate_values == values
 
 
 @pytest.mark.cluster

@@ -232,18 +232,22 @@ def test_jobs_whose_slurmd_is_lost_while_they_live_are_not_trained_twice(requeue
     )
 
 
-def test_a_controller_that_is_away_is_waited_for(undisturbed, tmp_path):
+def test_a_controller_that_is_away_for_a_minute_is_waited_for(undisturbed, tmp_path):
+    """A job ends meanwhile, and no other one can be submitted. After that it is away at Ctrl-C."""
     arguments = (*SETTINGS[:-1], "sweep.jobs=1", *HIGH, f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="1.2")
     assert eventually(lambda: begun(tmp_path) == [1], 300)
-    end_daemon("slurmctld")
+    end_daemon("slurmctld", signal.SIGKILL)
+    away_until = time.monotonic() + 60
     try:
         assert eventually(lambda: "SLURM does not answer; waiting for it" in process.output(), 180)
         assert eventually(lambda: begun(tmp_path) == [3], 180)
+        time.sleep(max(0.0, away_until - time.monotonic()))
     finally:
         begin_controller()
     assert eventually(lambda: begun(tmp_path) == [1, 3], 300), process.output()
     assert "SLURM answers again" in process.output()
+    assert starts(tmp_path) == [1, 1]
     end_daemon("slurmctld")
     try:
         process.send(signal.SIGINT)
@@ -256,6 +260,7 @@ def test_a_controller_that_is_away_is_waited_for(undisturbed, tmp_path):
     done = sweep(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert figures(tmp_path / "study") == undisturbed
+    assert starts(tmp_path) == [1, 2]
 
 
 @pytest.fixture
