@@ -6,6 +6,9 @@ import subprocess
 
 import pytest
 
+# A process takes 1 GB, and SLURM counts that twice for a moment where it starts another one. Nothing preempts the job.
+ON_SLURM = ("sweep/executor=slurm", "sweep.executor.mem_gb=3", "sweep.executor.partition=high")
+
 
 def require_slurm():
     """Skip a test without SLURM; one that SLURM_CONF names has to answer."""

@@ -19,7 +19,7 @@ from trainlab.runs.result import Result
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(1200)]
 TRAIN = [sys.executable, str(PROJECT / "src" / "train.py")]
 TWO_NODES = ("-N2", "--ntasks-per-node=1")
-FLAGS = ("--mem-per-cpu=1500", "-p", "high")  # MB, of which a process takes less than 1000; it is not preempted
+FLAGS = ("--mem-per-cpu=3000", "-p", "high")  # see `slurm_clusters.ON_SLURM`
 
 
 @pytest.fixture(scope="module", autouse=True)

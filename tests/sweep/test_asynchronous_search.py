@@ -13,7 +13,7 @@ from optuna.trial import create_trial
 
 import postgresql
 from conftest import first
-from slurm_clusters import require_slurm
+from slurm_clusters import ON_SLURM, require_slurm
 from sweeping import FAULT, eventually, run_folders, start, sweep
 from trainlab.runs.files import read_rows
 from trainlab.runs.optuna_storage import STUDY, open_journal
@@ -34,7 +34,6 @@ VARIABLE = "STUDIES"
 START_S = 300.0  # until some jobs have run, each of which starts Python and imports PyTorch, on a machine that is busy
 pytestmark = pytest.mark.timeout(900)
 STORED = ("sweep.storage=env:STUDIES",)
-SLURM = ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
 
 
 def marked(name):
@@ -50,7 +49,7 @@ def executor(request):
         pytest.importorskip("ray" if name == "ray" else "submitit")
     if name == "slurm":
         require_slurm()
-        return SLURM
+        return [*ON_SLURM]
     return [f"sweep/executor={name}"]
 
 
@@ -222,7 +221,7 @@ def test_trials_on_two_nodes_of_slurm_are_pruned_by_one_journal(tmp_path):
     pytest.importorskip("submitit")
     epochs = 12
     settings = ("sweep.trials=7", "sweep.jobs=2", "sweep.pruner=median", f"trainer.max_epochs={epochs}")
-    apart = (*SLURM, "+sweep.executor.options.exclusive=true")
+    apart = (*ON_SLURM, "+sweep.executor.options.exclusive=true")
     process = start(*SEARCH, LR, FAULT, *settings, *apart, f"output_dir={tmp_path}", FAULTS_SLEEP="0.5")
     study = partial(load_study, study_name=STUDY)
     try:

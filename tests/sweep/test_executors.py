@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ray_clusters import ray_cluster
-from slurm_clusters import require_slurm
+from slurm_clusters import ON_SLURM, require_slurm
 from sweeping import FAULT, eventually, figures, results, run_folders, start
 
 EXECUTORS = ("local", "ray", "slurm_local", "slurm", "ray_cluster")
@@ -54,7 +54,7 @@ def chosen(request):
         pytest.importorskip("submitit")
     if name == "slurm":
         require_slurm()
-        return ["sweep/executor=slurm", "sweep.executor.partition=high", "sweep.executor.mem_gb=1.5"]
+        return [*ON_SLURM]
     return [f"sweep/executor={name}"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_clusters import require_slurm
+from slurm_clusters import ON_SLURM, require_slurm
 from sweeping import FAULT, eventually, figures, results, start
 from trainlab.runs.files import read_rows
 from trainlab.sweep.items import is_process
@@ -23,7 +23,6 @@ SLOW = {"FAULTS_SLEEP": "0.6"}
 LIMIT_S = 800.0  # of a sweep, on a machine that is busy: each start of a job imports PyTorch
 eventually_in_slurm = partial(eventually, limit_s=180, every_s=0.5)  # each look starts a command of SLURM
 TWO_DEVICES = (FAULT, "seed=1", "name=study", "trainer.max_epochs=3", "trainer.devices=2")
-HIGH = ("sweep/executor=slurm", "sweep.executor.mem_gb=1.5", "sweep.executor.partition=high")
 DAEMONS = Path(os.environ.get("SLURM_CONF", "/etc/slurm/slurm.conf")).parent / "run"  # files with their process ids
 
 
@@ -119,7 +118,7 @@ def begin_controller():
     ],
 )
 def test_preempted_jobs_are_saved_and_continue_to_the_bit(partition, limit, saved, undisturbed, tmp_path):
-    chosen = [*HIGH[:2], f"sweep.executor.partition={partition}", *limit]
+    chosen = [*ON_SLURM[:2], f"sweep.executor.partition={partition}", *limit]
     process = start(*SETTINGS, *chosen, f"output_dir={tmp_path}", **SLOW)
     assert eventually(lambda: begun(tmp_path) >= [1, 1], 300)
     preempt()
@@ -131,7 +130,7 @@ def test_preempted_jobs_are_saved_and_continue_to_the_bit(partition, limit, save
 
 
 def test_jobs_that_are_preempted_before_they_can_save_start_again(undisturbed, tmp_path):
-    process = start(*SETTINGS, *HIGH[:2], "sweep.executor.partition=low", f"output_dir={tmp_path}", **SLOW)
+    process = start(*SETTINGS, *ON_SLURM[:2], "sweep.executor.partition=low", f"output_dir={tmp_path}", **SLOW)
     assert eventually_in_slurm(lambda: len(jobs("--states=RUNNING", "--format=%i")) == 2)
     assert begun(tmp_path) == []
     preempt()
@@ -146,7 +145,7 @@ def test_jobs_that_reach_their_time_limit_are_continued(undisturbed, tmp_path):
     Where Python takes as long to start, there are starts in which nothing is trained.
     """
     limits = ("sweep.executor.time_min=1", "sweep.executor.warning_s=10", "sweep.executor.restarts=20")
-    done = sweep(*SETTINGS, *HIGH, *limits, f"output_dir={tmp_path}", FAULTS_SLEEP="0.9")
+    done = sweep(*SETTINGS, *ON_SLURM, *limits, f"output_dir={tmp_path}", FAULTS_SLEEP="0.9")
     assert (done.returncode, done.stderr) == (0, "")
     assert figures(tmp_path / "study") == undisturbed
     assert starts(tmp_path) >= [2, 2]
@@ -170,7 +169,7 @@ def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, tmp_path, 
 
 def test_a_job_whose_setup_fails_has_failed_after_some_starts(tmp_path):
     setup = ("sweep.executor.setup=['set -e','false']", "sweep.executor.restarts=1")
-    done = sweep("seed=1", "name=study", f"output_dir={tmp_path}", *HIGH, *setup)
+    done = sweep("seed=1", "name=study", f"output_dir={tmp_path}", *ON_SLURM, *setup)
     assert done.returncode == 1
     (result,) = results(tmp_path / "study").values()
     assert result["status"] == "failed"
@@ -179,7 +178,7 @@ def test_a_job_whose_setup_fails_has_failed_after_some_starts(tmp_path):
 
 
 def test_a_cancelled_job_is_saved_and_left_until_the_same_command(undisturbed, tmp_path):
-    arguments = (*SETTINGS, *HIGH, f"output_dir={tmp_path}")
+    arguments = (*SETTINGS, *ON_SLURM, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
     assert eventually(lambda: begun(tmp_path) >= [1, 1], 300)
     ask("scancel", jobs("--states=RUNNING", "--format=%i")[0])
@@ -193,7 +192,7 @@ def test_a_cancelled_job_is_saved_and_left_until_the_same_command(undisturbed, t
 
 
 def test_jobs_of_a_lost_node_continue(undisturbed, tmp_path):
-    process = start(*SETTINGS, *HIGH, f"output_dir={tmp_path}", **SLOW)
+    process = start(*SETTINGS, *ON_SLURM, f"output_dir={tmp_path}", **SLOW)
     assert eventually(lambda: begun(tmp_path) >= [1, 1], 300)
     node = jobs("--states=RUNNING", "--format=%N")[0]
     started = [json.loads(path.read_text()) for path in tmp_path.glob("study/.items/*/started.json")]
@@ -212,7 +211,7 @@ def test_jobs_of_a_lost_node_continue(undisturbed, tmp_path):
 @pytest.mark.parametrize("requeues", [True, False])
 def test_jobs_whose_slurmd_is_lost_while_they_live_are_not_trained_twice(requeues, undisturbed, tmp_path):
     options = [] if requeues else ["+sweep.executor.options.no_requeue=true"]
-    process = start(*SETTINGS, *HIGH, *options, f"output_dir={tmp_path}", FAULTS_SLEEP="2.0")
+    process = start(*SETTINGS, *ON_SLURM, *options, f"output_dir={tmp_path}", FAULTS_SLEEP="2.0")
     assert eventually(lambda: begun(tmp_path) >= [1, 1], 300)
     node = jobs("--states=RUNNING", "--format=%N")[0]
     end_daemon(f"slurmd-{node}", signal.SIGKILL)
@@ -234,7 +233,7 @@ def test_jobs_whose_slurmd_is_lost_while_they_live_are_not_trained_twice(requeue
 
 def test_a_controller_that_is_away_for_a_minute_is_waited_for(undisturbed, tmp_path):
     """A job ends meanwhile, and no other one can be submitted. After that it is away at Ctrl-C."""
-    arguments = (*SETTINGS[:-1], "sweep.jobs=1", *HIGH, f"output_dir={tmp_path}")
+    arguments = (*SETTINGS[:-1], "sweep.jobs=1", *ON_SLURM, f"output_dir={tmp_path}")
     process = start(*arguments, FAULTS_SLEEP="1.2")
     assert eventually(lambda: begun(tmp_path) == [1], 300)
     end_daemon("slurmctld", signal.SIGKILL)
@@ -280,7 +279,7 @@ def limits():
 
 
 def test_as_many_jobs_are_submitted_as_slurm_takes(limits, undisturbed, tmp_path):
-    done = sweep(*SETTINGS, *HIGH, f"output_dir={tmp_path}")
+    done = sweep(*SETTINGS, *ON_SLURM, f"output_dir={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "no more jobs are taken at present (" in done.stdout
     assert "Batch job submission failed: " in done.stdout
@@ -289,7 +288,7 @@ def test_as_many_jobs_are_submitted_as_slurm_takes(limits, undisturbed, tmp_path
 
 
 def test_a_folder_that_is_removed_while_its_jobs_run_is_that_of_the_next_sweep(undisturbed, tmp_path):
-    arguments = (*SETTINGS, *HIGH, f"output_dir={tmp_path}")
+    arguments = (*SETTINGS, *ON_SLURM, f"output_dir={tmp_path}")
     process = start(*arguments, **SLOW)
     assert eventually(lambda: begun(tmp_path) >= [1, 1], 300)
     process.send(signal.SIGKILL)
@@ -303,7 +302,7 @@ def test_a_folder_that_is_removed_while_its_jobs_run_is_that_of_the_next_sweep(u
 
 @pytest.mark.parametrize(
     "executor",
-    [(HIGH[0], "sweep.executor.mem_gb=4", HIGH[2]), ("sweep/executor=slurm_local",)],
+    [(ON_SLURM[0], "sweep.executor.mem_gb=6", ON_SLURM[2]), ("sweep/executor=slurm_local",)],
     ids=["slurm", "slurm_local"],
 )
 def test_ctrl_c_reaches_all_processes_of_a_job_with_several_devices(executor, on_two_devices, tmp_path):
