@@ -640,5 +640,6 @@ def test_the_script_of_a_slurm_job_asks_for_what_its_item_needs(gpus, on_gpu, de
     one = submitted(tmp_path)
     one.item = Item((replace(job, on_gpu=on_gpu, devices=devices),))
     assert executor.start([one], [["true"]]) == ["7"]
-    words = re.findall(r"^#SBATCH --(cpus|gpus)-per-\w+=(\d+)$", (tmp_path / "submitted").read_text(), re.MULTILINE)
-    assert dict(words) == asked
+    script = (tmp_path / "submitted").read_text()
+    assert dict(re.findall(r"^#SBATCH --(cpus|gpus)-per-\w+=(\d+)$", script, re.MULTILINE)) == asked
+    assert re.search(r"^srun .*--ntasks=1 ", script, re.MULTILINE), "also on a node that the job has for itself"

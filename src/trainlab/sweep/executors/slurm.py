@@ -130,7 +130,7 @@ class SlurmExecutor(SubmititExecutor):
             job_name=re.sub(r"[^\w.-]", "_", self._program.name) or "sweep",
             cpus_per_task=cpus,
             gpus_per_node=gpus or None,
-            srun_args=[f"--cpus-per-task={cpus}"],
+            srun_args=["--ntasks=1", f"--cpus-per-task={cpus}"],  # or srun fills a node that the job has for itself
         )
         if not self._queue.answers:
             self._queue.ask()
