@@ -7,6 +7,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
+import atexit
 import base64
 import gc
 import signal
@@ -40,6 +41,7 @@ gc.disable()  # until all is imported
 def enable_gc() -> None:
     """Collect garbage from now on, but never look at what was imported: that takes 0.4 s, as populations start, too."""
     gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries report what is left at the end as leaks
     gc.enable()
 
 
