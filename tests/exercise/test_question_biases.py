@@ -46,7 +46,7 @@ def test_little_room_for_a_better_start_is_what_the_textbook_says(made):
     assert [one.mean for one in found.contrasts] == pytest.approx([0, 0], abs=1e-9)
     text = text_of(SECTION, found)
     assert "accuracy is 50.1 ± 0.2 % from zero, 50.1 % from a constant of 0.1" in text
-    assert "root mean square is 0.004 if they started at zero, still 0.100 if at 0.1" in text
+    assert "root mean square is 0.004 from zero, still 0.100 from 0.1" in text
     # The mean square of 0.1 and 0.2 is 0.025.
     assert [row[-1][0] for row in found.tables[0][1].rows][2].startswith("0.158")
 
@@ -64,7 +64,11 @@ def test_biases_that_move_are_not_said_to_stay(made):
             ["confirmed", "contradicted"],
             "start at random values reach 2.0 points more",
         ),
-        ({"normal": shifted(-0.02), "constant": shifted(-0.02)}, ["confirmed", "confirmed"], "neither of the others"),
+        (
+            {"normal": shifted(-0.02), "constant": shifted(-0.02)},
+            ["confirmed", "confirmed"],
+            "neither is better by a point",
+        ),
     ],
 )
 def test_room_for_a_better_start_and_one_that_is_better(made, by_start, expected: list[str], said: str):

@@ -36,7 +36,7 @@ def test_accuracy_and_probabilities_are_two_claims(accuracy, loss, found: list[s
     assert verdicts(answer) == found
     ((_, table),) = answer.tables
     assert [cell[1] for cell in table.rows[1]] == [2, PLAIN[1], accuracy[1], LOSS[1], loss[1]]
-    assert [cell[0] for cell in table.rows[-1][:2]] == ["mean", "50.17"]
+    assert len(table.rows) == len(PLAIN)
 
 
 def test_without_a_run_there_is_no_answer():

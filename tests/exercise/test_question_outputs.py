@@ -109,7 +109,7 @@ def test_the_answer(tmp_path: Path, softmax: tuple[float, ...], top: tuple[float
     text = text_of(outputs.SECTION, found)
     assert said in text
     assert "more than one half for 5.1 % of the pairs" in text
-    assert "for nine in ten images of one class it is 0.6 to 1.4." in text
+    assert "0.6 to 1.4 for nine in ten images of one class." in text
     assert [cells[2][0] for cells in found.tables[0][1].rows][3:] == ["0.0 ± 0.0", "20.5 ± 1.3"]
 
 
