@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 IMAGES ?= $(TRAINLAB_IMAGES)
-WORKERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1) # of the tests: some wait for processes that they have started
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 2) # of the tests: some wait for processes that they have started
 unexport PYTHONDONTWRITEBYTECODE # or each process that a test starts compiles the package anew
 
 .PHONY: help setup demo test test-all test-cluster check lint types format docs exercise bench bench-population gpu-check lock \

@@ -58,7 +58,7 @@ def test_tasks_of_srun(started_with):
     assert not environment.auto_requeue
     assert (environment.global_rank(), environment.local_rank(), environment.world_size()) == (1, 0, 2)
     assert not ranks.is_main_process()
-    assert ranks.others() == (environment, 1, "31234/3/")
+    assert ranks.others() == (environment, 1, "31234/3/", 2)
     assert (ranks.starter(), ranks.count_processes(), ranks.share_of_cores(2)) == ("srun", 2, 1)
     # The first node of the step, and a port that another step of the job does not have.
     assert environment.main_address == "n3"
@@ -68,7 +68,7 @@ def test_tasks_of_srun(started_with):
 def test_processes_of_torchrun_also_inside_a_job_of_slurm(started_with):
     started_with(STEP | TORCHRUN)
     assert type(ranks.environment()) is TorchElasticEnvironment
-    assert ranks.others() == (ranks.environment(), 1, "r/")
+    assert ranks.others() == (ranks.environment(), 1, "r/", 2)
     assert (ranks.starter(), ranks.is_main_process(), ranks.share_of_cores(2)) == ("torchrun", False, 2)
 
 

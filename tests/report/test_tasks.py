@@ -105,7 +105,7 @@ def test_names_and_formats_are_those_of_the_task(regression: Path):
     assert headings in text
     assert "how much the row is ahead of the column, in validation r2, ± half" in text
     assert "## Runs, by validation r2" in text
-    assert "- By validation r2 at its best epoch." in text
+    assert "- Groups are compared by validation r2 at its best epoch." in text
     assert "**Best: bn, validation r2 0.822 (± 0.02733, 95 % interval over 3 seeds).**" in text
     assert "bn reached elu's best validation r2 (0.62) after 2 epochs, 4.0 s" in text
     assert "to a value that both reach: the lower of the two best values of r2." in text
