@@ -35,17 +35,12 @@ def epoch_ratios(old: Group, new: Group) -> dict[int, float]:
     return found
 
 
-def num_classes(group: Group) -> int:
-    """Of the data that the runs of ``group`` were trained on."""
-    return int(group.settings["model.num_classes"])
-
-
 def guessing_accuracy(group: Group) -> float:
     """Accuracy of guessing one of the classes, each as often as the others."""
-    return 1 / num_classes(group)
+    return 1 / int(group.settings["model.num_classes"])
 
 
 def beats_guessing(group: Group) -> bool:
     """Whether the validation loss of every run fell below that of naming all classes as equally probable."""
     bests = [run.curve.best(run.metrics.primary) for run in group.runs.values() if run.curve]
-    return all(best < log(num_classes(group)) for best in bests)
+    return all(best < -log(guessing_accuracy(group)) for best in bests)

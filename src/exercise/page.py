@@ -33,7 +33,7 @@ def write_page(
     for section in sections:
         own = [] if section.evidence_in else [sweep for sweep in section.sweeps if sweep.name not in first]
         others = dict.fromkeys(first[sweep.name] for sweep in section.sweeps if sweep.name in first)
-        first |= {sweep.name: section.key for sweep in own}
+        first |= {sweep.name: f"“{section.title.removeprefix('Mistake: ')}”" for sweep in own}
         runs += [run for sweep in own for run in evidence.runs(sweep)]
         names = [*(sweep.name for sweep in own), *(measurement.name for measurement in section.measurements)]
         took = sum(seconds.get(name, 0.0) for name in names) if own else 0.0
@@ -74,10 +74,11 @@ def _settings(sweeps: Sequence[Sweep], evidence: Evidence) -> list[str]:
 
 
 def compact(table: Table) -> Table:
-    """With figures such as "50.1±0.4", "13…22" and "0.50x (0.36…0.94)", as tables have them."""
+    """With figures such as "50.1±0.4", "13…22" and "0.50x(0.36…0.94)", as tables have them."""
 
     def short(text: str) -> str:
-        return re.sub(r"(\d) to (-?\d)", r"\1…\2", text.replace(" ± ", "±").replace(" times", "x"))
+        text = re.sub(r"(\d) to (-?\d)", r"\1…\2", text.replace(" ± ", "±").replace(" times", "x"))
+        return re.sub(r"([\dx]) \((-?\d\S*…)", r"\1(\2", text)
 
     return replace(table, rows=[[(short(text), value) for text, value in row] for row in table.rows])
 

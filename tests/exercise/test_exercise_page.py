@@ -37,7 +37,7 @@ def test_results_give_the_known_page(leave: Leave, tmp_path: Path):
     first, second, of_all = text_of(text, "8b"), text_of(text, "8c"), text_of(text, "8")
     assert "confirmed Weight decay and larger batches make it better" in first and "Evidence: 8" in first
     assert second.count("confirmed") == 3
-    assert "ELU, decay ELU +1.0 (0.9…1.2)" in of_all
+    assert "ELU, decay ELU +1.0(0.9…1.2)" in of_all
     # What is not there says so, in its place and at the top.
     assert text.count("No answer yet: ") == 1 == text.count('<span class="faint">no answer yet</span>')
     # What repeats it, the settings of each sweep once, and what it took.
@@ -70,7 +70,7 @@ def test_every_claim_has_its_verdict_and_the_section_that_of_all(tmp_path: Path)
     assert "1 &lt; 2." in text and "&lt;b&gt;One&lt;/b&gt; holds" in text
     assert text_of(text, "a").count("undecided") == 1 and text_of(text, "b").count("confirmed") == 1
     (top,) = re.findall("<nav.*?</nav>", text, re.DOTALL)
-    assert re.findall(r'<span class="verdict (\w+)">', top) == ["undecided", "confirmed"]
+    assert re.findall(r'<span class="verdict (\w+)">', top) == ["confirmed", "undecided", "confirmed"]
 
 
 def test_the_table_of_comparisons_has_what_each_claims_and_what_is_in_the_way():
@@ -79,6 +79,6 @@ def test_the_table_of_comparisons_has_what_each_claims_and_what_is_in_the_way():
     timed = contrast_ratio(("a", [2.0, 2.1]), ("b", [1.0, 1.0]), "higher", "time", counted="round")
     table = contrasts_table(judge([known, alike, timed]))  # times are in tables of their own
     assert len(table.rows) == 2
-    assert [cell[0] for cell in table.rows[0]] == ["a; b", "+1.1 (0.9…1.3)", "3"]
+    assert [cell[0] for cell in table.rows[0]] == ["a; b", "+1.1(0.9…1.3)", "3"]
     assert [cell[0] for cell in table.rows[1]] == ["loss: a; b", "+1.0", "2"]
     assert table.note == "no spread to measure the noise with."

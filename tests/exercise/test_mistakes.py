@@ -74,7 +74,7 @@ def test_raw_inputs(leave: Leave, evidence: Evidence, wrong: float, verdict: str
 
 
 @pytest.mark.parametrize(
-    ("half", "text"), [(0.1, "ends at 10.0 %, where guessing gives 10 %"), (0.3, "ends at 30.0 % instead of 45.0 %")]
+    ("half", "text"), [(0.1, "reaches 10.0 %, where guessing gives 10 %"), (0.3, "reaches 30.0 % instead of 45.0 %")]
 )
 def test_half_of_everything_dropped(leave: Leave, evidence: Evidence, half: float, text: str):
     accuracies = {"plain_selu": 0.45, "selu_alpha_dropout_every_layer": 0.2, "mistake_half_dropped_everywhere": half}
@@ -83,7 +83,7 @@ def test_half_of_everything_dropped(leave: Leave, evidence: Evidence, half: floa
     found, said = answered(HALF_DROPPED, evidence)
     assert verdicts(found) == ["confirmed"]
     assert text in said
-    assert "one in 1,048,576 does" in said and "leaves one path in 8, and the network at 20.0 %" in said
+    assert "leaves 20.0 % at the lowest loss, 20.0 % at the last epoch" in said
 
 
 def keep_layers(evidence: Evidence) -> None:
@@ -155,7 +155,7 @@ def leave_losses(folders: Sequence[Path], means: Sequence[Sequence[float]]) -> N
     ("losses", "accuracy", "wanted", "text"),
     [
         ([ONE, TWO, TWO, ONE, CALM, CALM], 0.36, ["confirmed", "undecided"], "in 4 of 6 runs (22 to 96 %), up to 5.0"),
-        ([ONE, CALM, CALM, CALM, CALM, CALM], 0.36, ["confirmed", "undecided"], "Only a second rate reveals"),
+        ([ONE, CALM, CALM, CALM, CALM, CALM], 0.36, ["confirmed", "undecided"], "only a second rate reveals"),
         ([TWO] * 6, 0.40, ["contradicted", "confirmed"], "At 1e-4 it happens in 0 of 6 runs"),
         ([CALM] * 6, 0.40, ["contradicted", "contradicted"], "spikes in 0 of 6 runs (0 to 46 %)."),
     ],

@@ -133,4 +133,7 @@ def test_what_is_said_of_the_search_is_what_is_set():
     assert all({"lr_search.max_lr=1e-1", "lr_search.num_rates=8"} <= {*sweep.overrides} for sweep in ACTIVATIONS)
     assert (experiment["trainer"]["max_epochs"], experiment["trainer"]["limit_train_batches"]) == (10, 300)
     notes = (TEMPLATES / "questions" / "4.html.j2").read_text()
-    assert "300 batches. Rates: best of eight from 3e-5 to 1e-1, then of two beside it, in up to 2 epochs" in notes
+    assert (
+        "300 batches (two passes). Rates: best of eight from 3e-5 to 1e-1, then of two beside it, in up to 2 epochs"
+        in notes
+    )

@@ -72,11 +72,13 @@ def test_samples_that_share_work_are_cheaper_than_predictions(leave: Leave, evid
     found = dropout.answer(evidence)
     assert verdicts(found) == ["confirmed", "confirmed", "confirmed", "contradicted"]
     text = text_of(dropout.SECTION, found)
-    assert "before the output layer a step takes 1.10 times as long, after every layer 2.00 times" in text
-    assert "10 cost 2.00 times a prediction, 100 12.00 times." in text
+    assert (
+        "before the output layer a step takes 1.10 times as long, a prediction 1.00 times, 10 MC samples 2.00" in text
+    )
+    assert "100 cost 12.00 times a prediction." in text
     # epochs of 8 and 9 to 4 and 5, of opposite parity: mean log of 9/4 and 8/5 is that of 1.90, times 1.10
     assert found.contrasts[0].mean == pytest.approx(2.09, abs=0.01)
-    assert "8.5 to the lowest loss at a rate of 0.5, 4.5 without." in text
+    assert "takes 1.90 times the epochs (8.5, not 4.5) and 2.09 times" in text
     rates, times = (table.rows for _, table in found.tables)
     assert [row[0][0] for row in rates] == ["0", "0.1", "0.2", "0.5"]
     assert len(times) == 5 + 3 + 6

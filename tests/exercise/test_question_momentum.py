@@ -112,10 +112,13 @@ def test_what_is_shown(answered: Callable[..., Answer]):
     text = text_of(momentum.SECTION, found)
     assert "in a quadratic bowl 0.9 settles after 79 steps" in text
     assert "The deep network fails in 5 of 5 runs (48 to 100 %), with 0.9 in 0 of 5 (p 0.008)" in text
-    assert "0.9 gains 10.0 points over plain steps at the same rate; over plain steps as fast, -10.2" in text
+    assert (
+        "0.9 gains 10.0 points over plain steps at the same rate; over plain steps as fast no gain is seen, -10.2"
+        in text
+    )
     rows = {row[0][0]: [cell[0] for cell in row] for row in found.tables[0][1].rows}
     # 1 - 0.99999^1407 is 0.01397, and about half of that is the way
-    assert rows["0.99999"][2:] == ["100", "10.0, 4 diverged", "20.1 ± 0.2", "0.7"]
+    assert rows["0.99999"][2:] == ["100", "10.0, 4 of 5 diverged", "20.1 ± 0.2", "0.7"]
     assert rows["0.5"][3:5] == ["-", "-"]
 
 

@@ -69,7 +69,7 @@ def test_what_the_textbook_says(made):
     assert (
         "is 0.10 away from zero with SELU, 0.20 with ELU and 0.90 with ReLU, where 20.4 % of the units are dead" in text
     )
-    assert "it survives training: SELU's deviation ends 0.10 away from 1" in text
+    assert "survives training: SELU's deviation ends 0.10 away from 1" in text
     [(_, table)] = found.tables
     assert sorted(row[1][0] for row in table.rows) == ["0.0003 *"] * 3 + ["0.001"] * 3
 

@@ -94,13 +94,13 @@ def test_each_network_is_compared_with_one_of_as_much_training_or_as_many_zeros(
 def test_what_is_shown(keep: Callable[..., Evidence]):
     found = answer(keep(noise=0.01))
     text = text_of(SECTION, found)
-    assert "Fine-tuned, half of the weights can be zero for -0.1 points (-12.0 without), 90 % for -6.1" in text
+    assert "half of them for -0.1 points (-12.0 without tuning), 90% for -6.1" in text
     assert "make the file 3.8 times smaller for " in text
-    assert "At 91 % zeros L1 is 33.0 points ahead of zeroing alone, but 5.0 behind" in text
+    assert "L1 at 91 % zeros is +33.0 points from zeroing without tuning" in text
     assert "Half of the weights still take 1,100 of 2,000 kB" in text
     with_zeros, others = ([[cell[0] for cell in row] for row in table.rows] for _, table in found.tables)
     # Each network once; one row for each share of zeros: what was zeroed, tuned, by L1, gradually, in 8 bits, and kB.
-    assert sum(", " in cell for row in with_zeros for cell in row) + len(others) == len(USUAL)
+    assert sum("/" in cell for row in with_zeros for cell in row) + len(others) == len(USUAL)
     assert [row[0] for row in with_zeros] == sorted({row[0] for row in with_zeros}, key=float)
     tuned, eight_bits, kilobytes, of_eight_bits = (with_zeros[-2][i] for i in (2, 5, 6, 7))
     assert with_zeros[-2][0] == "90.0" and tuned.startswith("48.0") and eight_bits.startswith("48.0")

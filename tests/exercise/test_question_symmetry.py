@@ -91,7 +91,7 @@ def test_a_network_that_does_not_saturate_is_not_said_to(made, tmp_path):
         look(folder, dead=0.1)
     text = text_of(SECTION, answer(evidence))
     assert "become constant" not in text
-    assert "Random weights in the output layer gain nothing" in text  # the last hidden layer has one unit there
+    assert "Random weights in the output layer show no gain" in text  # the last hidden layer has one unit there
 
 
 @pytest.mark.parametrize("name", [SAME, INDEPENDENT])

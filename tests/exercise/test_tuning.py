@@ -16,7 +16,6 @@ from exercise.trainings import Setting
 from exercise_results import MC, THREE_SEEDS, Leave, leave_decisions_of, leave_part
 from exercise_texts import text_of, verdicts
 from left_decisions import with_spread
-from trainlab.runs.result import Result
 
 YES, NO, OPEN = "confirmed", "contradicted", "undecided"
 ALL = {key: [0.50 + 0.01 * i, 0.501 + 0.01 * i, 0.503 + 0.01 * i + 0.0002 * i] for i, key in enumerate(tuning.PARTS)}
@@ -151,20 +150,6 @@ def test_all_parts_are_compared_with_what_others_report(leave: Leave, evidence: 
     assert gains.rows[0][1][0] == "ELU"
     assert [row[0][0] for row in parts.rows] == [part.name for part in tuning.PARTS.values()]
     assert [cell[0] for cell in parts.rows[0][-2:]] == ["50.06", "46.76"]
-
-
-def test_seconds_of_seeds_that_share_a_clock_have_no_interval(
-    leave: Leave, tmp_path: Path, evidence: Callable[[], Evidence]
-):
-    for i, (key, accuracies) in enumerate(ALL.items()):
-        leave_part(leave, key, accuracies, epoch_s=2.0 + i)
-    for path in tmp_path.glob("*/*/result.json"):
-        result = Result.read(path.parent)
-        assert result
-        result.time["population"] = {"members": 3, "wall_s": 60.0}
-        result.write(path.parent)
-    _, (_, table) = answer("8", evidence()).tables
-    assert [row[6][0] for row in table.rows] == ["2.0", "3.0", "4.0", "5.0", "6.0", "7.0", "8.0"]
 
 
 def test_seeds_that_are_added_until_it_is_decided(leave: Leave, tmp_path: Path):

@@ -56,11 +56,8 @@ def answer(evidence: Evidence) -> Answer:
         "is_wider": max(ours) - min(ours) > max(theirs) - min(theirs),
         "mc": mc.figures,
     }
-    rows = []
-    for of, reported in zip(groups.values(), theirs, strict=True):
-        *own, _, _, seconds = tuning.cells_of(of)
-        rows.append([*own, seconds, number_cell(reported)])
-    headings = [*tuning.HEADINGS[:-3], tuning.HEADINGS[-1], "reported, test %"]
+    rows = [[*tuning.cells_of(of)[:4], number_cell(it)] for of, it in zip(groups.values(), theirs, strict=True)]
+    headings = [*tuning.HEADINGS[:4], "reported, test %"]
     tables = [("Networks", Table(headings, rows)), *mc.tables]
     return Answer(figures, claims, plot_curves([*groups.values()], "acc", "cnn"), tables)
 

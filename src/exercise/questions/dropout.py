@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from exercise.contrast import Contrast, contrast_ratio, judge_claims
-from exercise.formatting import accuracy_cells, mean_cell, with_label
+from exercise.formatting import accuracy_cells, mean_cell, number_cell, with_label
 from exercise.plots import REFERENCE, draw_contrasts
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import one_thread, random_batch, step_times, time_alternately, untrained_network
@@ -126,6 +126,7 @@ def answer(evidence: Evidence) -> Answer:
     figures: dict[str, Any] = {
         **{name: claim.contrasts[0] for name, claim in zip(names, claims, strict=True)},
         **{"last": timed["step, last, alpha"], "every": timed["step, every, alpha"]},
+        **{"free_last": timed["prediction, last"], "epochs": rates[0.5]},
         **{"most": most, "most_last": timed[f"MC, last, {most}"]},
         **{f"epochs_{100 * rate:.0f}": f"{of.mean:.1f}" for rate, of in epochs.items()},
     }
@@ -134,14 +135,16 @@ def answer(evidence: Evidence) -> Answer:
     by_rate, by_time = list[list[Cell]](), list[list[Cell]]()
     for rate, group in groups.items():
         ratio = (rates[rate].amount if rate else "-", rates[rate].mean)
-        loss, (accuracy, _) = mean_cell(group.summary("metrics", "val_loss"), 3), accuracy_cells(group)
-        by_rate.append([(f"{rate:g}", rate), mean_cell(epochs[rate]), ratio, loss, accuracy])
+        loss, (acc, _) = mean_cell(group.summary("metrics", "val_loss"), 3), accuracy_cells(group)
+        seeds = number_cell(len(group.runs), 0)
+        by_rate.append([(f"{rate:g}", rate), seeds, mean_cell(epochs[rate]), ratio, loss, acc])
     for label, ms, *_ in taken:
         ratio = ("-" if NONE in label else timed[label].amount, timed[label].mean)
-        by_time.append([(label, label), mean_cell(interval(ms), 2), ratio])
-    note = f"Steps on 128 images, predictions of {PREDICTED}; processor time of one thread."
+        by_time.append([(label.replace(", ", "/"), label), mean_cell(interval(ms), 2), ratio])
+    rounds = len(steps[NONE]), min(map(len, sampled.values()))
+    note = f"Steps of 128 images, predictions of {PREDICTED}; processor time over {rounds[0]} rounds, MC {rounds[1]}."
     tables = [
-        ("Rates", Table(["rate", "epochs to the lowest loss", "ratio", "validation loss", "validation, %"], by_rate)),
+        ("Rates", Table(["rate", "seeds", "epochs to lowest loss", "ratio", "this loss", "validation, %"], by_rate)),
         ("Times", Table(["what", "ms", "ratio"], by_time, note)),
     ]
     return Answer(figures, claims, plot(drawn), tables, are_tabled=True)
@@ -159,10 +162,5 @@ def plot(ratios: Mapping[str, Contrast]) -> Plot:
         return Plot("7_costs", "What dropout costs", "After the last hidden layer, or every one.", *render(figure))
 
 
-SECTION = Section(
-    "7",
-    "7",
-    answer,
-    [SWEEP, BETWEEN],
-    [Measurement(STEPS, measure_steps, 1), Measurement(PREDICTIONS, measure_predictions, 1)],
-)
+MEASUREMENTS = Measurement(STEPS, measure_steps, 1), Measurement(PREDICTIONS, measure_predictions, 1)
+SECTION = Section("7", "7", answer, [SWEEP, BETWEEN], MEASUREMENTS)

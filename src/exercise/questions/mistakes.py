@@ -11,7 +11,7 @@ import torch
 from exercise.contrast import POINTS, Claim, Contrast, claim_of_most, contrast_groups, contrast_values, format_share
 from exercise.formatting import accuracy_cells, mean_accuracy, mean_cell, number_cell, text_cells, with_label
 from exercise.layer_summary import layers_by_seed
-from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy, num_classes
+from exercise.outcomes import NEXT_TO_NOTHING, guessing_accuracy
 from exercise.plots import REFERENCE, plot_curves
 from exercise.section import Answer, Measurement, Section
 from exercise.step_costs import untrained_network
@@ -42,12 +42,11 @@ SWEEP = Sweep(
     ("callbacks.layer_statistics.every_n_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
     minutes=8,
 )
-HALVES = "By half epoch."
+HALVES = "Epoch: half a pass."
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000
 DROPPED = {"SELU": "selu_alpha_dropout_every_layer", "ELU": "mistake_alpha_dropout_under_elu"}
 PLAIN = {"SELU": "plain_selu", "ELU": "plain_elu_he"}
 BLOCK, BEFORE, ABOVE = 20, 10, 1.1  # of spikes; calm trainings stay below 1.08
-MAX_LOSS = 3.5  # shown
 
 
 def network(evidence: Evidence, experiment: str) -> Group:
@@ -62,10 +61,14 @@ def results(evidence: Evidence) -> tuple[str, Table]:
     rows = []
     for experiment, label in LABELS.items():
         of = evidence.group(SWEEP, experiment=f"exercise/{experiment}")
-        end = interval([float(run.curve.by_name["val/acc"][-1]) for run in of.runs.values() if run.curve]).mean
         rate, lost = of.settings["optim.lr"], f" ({len(of.others)} lost)" if of.others else ""
-        rows.append([(f"{label}{lost}", label), (f"{rate:g}", rate), accuracy_cells(of)[0], number_cell(100 * end)])
+        rows.append([(f"{label}{lost}", label), (f"{rate:g}", rate), accuracy_cells(of)[0], number_cell(last_acc(of))])
     return "Networks of the mistakes", Table(["network", "rate", "validation %", "last epoch"], rows)
+
+
+def last_acc(group: Group) -> float:
+    """Mean validation accuracy in % after the last epoch."""
+    return 100 * interval([float(run.curve.by_name["val/acc"][-1]) for run in group.runs.values() if run.curve]).mean
 
 
 def answer_raw_inputs(evidence: Evidence) -> Answer:
@@ -77,12 +80,12 @@ def answer_raw_inputs(evidence: Evidence) -> Answer:
     # mean and deviation of the first and the last hidden layer; the last of all is the output
     by_layer = {label: [float(of[row][i]) for i in (0, -2) for row in (0, 1)] for label, of in before.items()}
     _, first, _, last = by_layer.get(wrong.label, [1.0] * 4)
-    figures = {"cost": cost, "first": f"{first:.2f}", "last": f"{last:.2f}"}
+    figures = {"cost": cost, "rate": f"{wrong.settings['optim.lr']:g}", "first": f"{first:.2f}", "last": f"{last:.2f}"}
     headings = ["before training", "first layer: mean", "deviation", "last: mean", "deviation"]
     rows = [[*text_cells(label), *(number_cell(v, 2) for v in of)] for label, of in by_layer.items()]
     return Answer(
         figures | {"is_repaired": abs(last - 1) < abs(first - 1)},
-        [Claim("On raw pixels SELU ends less accurate", [cost])],
+        [Claim("SELU is less accurate on raw pixels", [cost])],
         plot_curves([right, wrong], "acc", "mistake_selu", HALVES),
         [results(evidence), ("Activations", Table(headings, rows))],
     )
@@ -97,9 +100,9 @@ def answer_half_dropped(evidence: Evidence) -> Answer:
         **{"cost": cost, "half": mean_accuracy(wrong), "mild": mean_accuracy(mild), "plain": mean_accuracy(right)},
         "guess": f"{100 * guess:.0f} %",
         "is_guessing": wrong.summary("metrics", "val_acc").mean <= NEXT_TO_NOTHING * guess,
-        **{"depth": depth, "paths": f"{round(0.5**-depth):,}", "mild_paths": round(0.9**-depth)},
+        **{"depth": depth, "mild_last": f"{last_acc(mild):.1f} %"},
     }
-    claim = Claim("The network ends less accurate", [cost])
+    claim = Claim("The network is less accurate", [cost])
     return Answer(figures, [claim], plot_curves([right, mild, wrong], "acc", "mistake_half", HALVES))
 
 
@@ -159,7 +162,8 @@ def answer_alpha(evidence: Evidence) -> Answer:
         for name, of in evidence.measured(LAYERS).items()
     }
     figures = {
-        **{"compared": compared, "selu_acc": mean_accuracy(with_it["SELU"])},
+        **{"compared": compared, "selu_acc": mean_accuracy(with_it["SELU"]), "selu_end": last_acc(with_it["SELU"])},
+        **{f"{name.lower()}_last": last_acc(with_it[name]) - last_acc(without[name]) for name in DROPPED},
         **{name.lower(): contrast_groups(with_it[name], without[name], "lower") for name in DROPPED},
         **{f"elu_{side}": f"{layers[f'ELU, dropout {side}'][1].mean:.2f}" for side in ("on", "off")},
     }
@@ -207,13 +211,14 @@ def answer_rate(evidence: Evidence) -> Answer:
     figures = {
         **{"cost": cost, "right": mean_accuracy(right), "wrong": mean_accuracy(wrong), "all_spike": spiked == runs},
         **{"spiked": f"{spiked} of {runs} runs", "share": format_share(spiked, runs), "calm": f"{calm} of {all_calm}"},
+        **{"right_last": f"{last_acc(right):.1f}", "wrong_last": f"{last_acc(wrong):.1f}"},
         **{"top": f"{max(tops):.1f}" if tops else "", "block": BLOCK, "before": BEFORE, "above": f"{ABOVE:g}"},
     }
     claims = [
-        Claim("A rate of 1e-3 ends less accurate than 1e-4", [cost]),
+        Claim("1e-3 is less accurate than 1e-4", [cost]),
         claim_of_most("The loss spikes in most runs at 1e-3", spiked, runs),
     ]
-    return Answer(figures, claims, plot_losses(means, log(num_classes(wrong))))
+    return Answer(figures, claims, plot_losses(means, -log(guessing_accuracy(wrong))))
 
 
 def plot_losses(means: Mapping[str, Mapping[int, Sequence[float]]], guessing: float) -> Plot:
@@ -226,7 +231,7 @@ def plot_losses(means: Mapping[str, Mapping[int, Sequence[float]]], guessing: fl
                 tops = [spike.start + int(np.argmax(of[spike.start : spike.stop])) for spike in find_spikes(of)]
                 one.plot(steps[tops], np.array(of)[tops], "v", color=color, markersize=5)
             one.axhline(guessing, **REFERENCE)
-            one.set(title=name, xlabel="step", ylim=(None, MAX_LOSS))
+            one.set(title=name, xlabel="step", ylim=(None, 3.5))
         axes[0].set_ylabel("training loss")
         legend_below(figure, axes[-1])
         caption = "Triangles: spikes; dashed: guessing."

@@ -103,10 +103,11 @@ def answer(evidence: Evidence) -> Answer:
     claims = [
         Claim("In a bowl it overshoots and arrives later", holds=overshoots),
         Claim("The deep network fails more often than with 0.9", holds=fails),
-        Claim("At the same final speed it learns less", [slow]),
+        Claim(f"At a rate of {PACE:g} (1 - momentum) it learns less", [slow]),
     ]
     curves = (run.folder / "metrics.csv" for run in pace[USUAL].runs.values())
     steps = int(max(np.nanmax(np.genfromtxt(curve, delimiter=",", names=True)["step"]) for curve in curves))
+    figures["way"] = f"{100 * share_of_distance(EXTREME, steps):.1f} %"
     rows = [
         text_cells(
             *(momentum, f"{of['settled']:,}", f"{100 * of['overshoot']:.0f}"),
@@ -116,7 +117,7 @@ def answer(evidence: Evidence) -> Answer:
         for momentum, of in bowl.items()
     ]
     headings = ["momentum", "steps", "overshoot, %", f"% at {RATE:g}", f"% at {PACE:g} (1 - momentum)", "of the way, %"]
-    note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; accuracies; way in {steps:,} steps."
+    note = f"Steps to stay within {100 * NEAR:.0f} % of the start's distance; of the way at final speed: in {steps:,}."
     tables = [("By momentum", Table(headings, rows, note, is_sorted=False))]
     return Answer(figures, claims, plot(bowl, rate, pace), tables)
 
@@ -125,7 +126,7 @@ def _format_accuracy(group: Group | None) -> str:
     if group is None:
         return "-"
     reached = format_percent(group.summary("metrics", "val_acc")).removesuffix(" %")
-    lost = f"{len(group.others)} diverged"
+    lost = f"{len(group.others)} of {len(group.runs) + len(group.others)} diverged"
     return f"{reached}, {lost}" if group.runs and group.others else reached if group.runs else lost
 
 
@@ -136,7 +137,7 @@ def plot(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Plot:
             left.plot(bowl[f"{momentum:g}"]["drawn"], color=COLORS[i], linewidth=1.5, label=f"momentum {momentum:g}")
         left.axhline(0, **REFERENCE)
         left.set(title="in the bowl", xlabel="step", ylabel="place along the bowl")
-        for i, (groups, name) in enumerate(((rate, f"rate {RATE:g}"), (pace, "same final speed"))):
+        for i, (groups, name) in enumerate(((rate, f"rate {RATE:g}"), (pace, f"rate {PACE:g} (1 - momentum)"))):
             scores = {m: group.summary("metrics", "val_acc") for m, group in groups.items() if group.runs}
             x, means = [MOMENTA.index(momentum) for momentum in scores], [100 * of.mean for of in scores.values()]
             spread = [100 * of.half_width for of in scores.values()]
@@ -146,7 +147,8 @@ def plot(bowl: Measured, rate: ByMomentum, pace: ByMomentum) -> Plot:
         right.set(title="in the deep network", xlabel="momentum", ylabel="validation accuracy, %", ylim=(0, None))
         right.legend(fontsize=9)
         legend_below(figure, left)
-        return Plot("5_momentum", "With hardly any friction", "Dashed: the minimum; guessing.", *render(figure))
+        caption = "Dashed: the minimum; guessing. Without diverged runs."
+        return Plot("5_momentum", "With hardly any friction", caption, *render(figure))
 
 
 SECTION = Section("5", "5", answer, [ALL], [Measurement(BOWL, descend)])

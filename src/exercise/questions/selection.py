@@ -71,6 +71,8 @@ def answer(evidence: Evidence) -> Answer:
     found = evidence.measured(CHOICES)
     mean, lost, best = fmean(found["too_good"]), fmean(found["lost"]), max(found["accuracy"]) / 100
     noise = 196 * (best * (1 - best) / found["images"]) ** 0.5
+    low, high = torch.tensor(found["too_good"]).quantile(torch.tensor([0.025, 0.975])).tolist()
+    largest = max(found["by_number"], key=found["by_number"].__getitem__)
     figures = {
         "runs": found["runs"],
         "images": f"{found['images']:,}",
@@ -79,12 +81,14 @@ def answer(evidence: Evidence) -> Answer:
         "lost": f"{abs(lost):.2f} points {'less' if lost >= 0 else 'more'} accurate",
         "same": f"{100 * found['same']:.0f} %",
         "is_small": mean < min(POINTS, noise),
+        **{"splits": f"{len(found['too_good']):,}", "range": f"{low:.2f} to {high:.2f}"},
+        **{"largest": int(largest), "largest_size": f"{found['by_number'][largest]:.2f} points"},
     }
     claim = Claim(f"Chosen by test images, the figure is {POINTS:g} point or more too good", holds=mean >= POINTS)
     with canvas(5.0, 2.6) as (figure, (axes,)):
         axes.plot([*map(int, found["by_number"])], [*found["by_number"].values()], "o-", color=COLORS[0], markersize=3)
         axes.set(xlabel="runs to choose among", ylabel="points too good", ylim=(0, None))
-        plot = Plot("mistake_test_set_choices", "More runs, a luckier best", "", *render(figure))
+        plot = Plot("mistake_test_set_choices", "Points too good, by number of runs", "", *render(figure))
     return Answer(figures, [claim], plot)
 
 

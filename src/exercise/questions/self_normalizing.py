@@ -72,9 +72,10 @@ def answer(evidence: Evidence) -> Answer:
 
     kept = (f"{KEPT:g}", dict.fromkeys(alike[SELU].runs, KEPT))
     learning = {it: (it, course(groups[it])) for it in groups}
+    nearer = [contrast_ratio(of(it, AWAY), of(RELU, AWAY), "lower", AWAY) for it in BOTH]
     claims = judge_claims(
         {
-            "Means nearer 0 than ReLU's": [contrast_ratio(of(it, AWAY), of(RELU, AWAY), "lower", AWAY) for it in BOTH],
+            f"At a rate of {rate:g}, means nearer 0 than ReLU's": nearer,
             "SELU keeps mean 0 and deviation 1": [
                 contrast_values(of(SELU, figure), kept, "lower", figure, 0.0, "", 2) for figure in (AWAY, OFF)
             ],
@@ -87,10 +88,10 @@ def answer(evidence: Evidence) -> Answer:
         }
     )
     figures = {
-        f"{key}_{short}": _format(alike[name], figure)
+        f"{key}_{short}": _format(by_name[name], figure)
         for key, name in NAMES.items()
-        for short, figure in (("mean", AWAY), ("std", OFF), ("dead", DEAD))
-    } | {"kept": KEPT}
+        for by_name, short, figure in ((alike, "mean", AWAY), (groups, "own", AWAY), (alike, "std", OFF))
+    } | {"kept": KEPT, "rate": f"{rate:g}", "relu_dead": _format(alike[RELU], DEAD)}
     layers = replace(plot_layers([*alike.values()]), name="3_layers", caption=f"All layers, at a rate of {rate:g}.")
     chosen = [group.runs for group in groups.values()]
     rows = [_row(group, any(group.runs is of for of in chosen)) for group in all_groups]

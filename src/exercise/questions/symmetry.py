@@ -43,6 +43,7 @@ def answer(evidence: Evidence) -> Answer:
         **{"units": units, "width": width, "last_units": f"{last_units:.0f}", "dead": f"{100 * dead:.0f} %"},
         **{"same": mean_accuracy(same), "independent": mean_accuracy(normed[INDEPENDENT])},
         **{"output_independent": mean_accuracy(of_last), "plain_same": mean_accuracy(plain[SAME])},
+        "plain_independent": mean_accuracy(plain[INDEPENDENT]),
         "is_last_apart": last_units > width / 2 and mean_at_end(of_last, "rank")[-1] < 1.5,
         "is_saturated": dead > 0.5,
     }
@@ -60,7 +61,7 @@ def answer(evidence: Evidence) -> Answer:
         for group in groups.values()
     ]
     headings = ["batch norm.", "weights", "distinct units", "rank", "validation, %", "test, % †"]
-    note = "Means over the hidden layers after training; distinct: by more than rounding."
+    note = "Means over the hidden layers after training; distinct: by more than rounding; rank: of the weights."
     tables, curves = [("Networks", Table(headings, rows, note))], plot_curves([*normed.values()], "acc", "1")
     return Answer(figures, claims, _plot(normed.values()), tables, [curves])
 
@@ -86,7 +87,7 @@ def _plot(groups: Iterable[Group]) -> Plot:
         axes.set(yscale="log", ylabel="distinct units")
         axes.yaxis.set_major_formatter("{x:g}")
         legend_below(figure, axes)
-        caption = "After training, with batch normalization; equal values: one within the other."
+        caption = "After training, with batch normalization; where curves coincide, symbols are nested."
         return Plot("1_symmetry", "Distinct units of each layer", caption, *render(figure))
 
 

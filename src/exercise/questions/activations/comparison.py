@@ -103,7 +103,7 @@ def answer(evidence: Evidence) -> Answer:
         )
     headings = ["activation", "rate", "seeds", "validation, %", "test, % †", "ms a step", "over ReLU's"]
     at_end = " * at the end of the range." if figures["rates_at_ends"] else ""
-    note = f"Steps: processor time, shortest of {STEPS}.{at_end}"
+    note = f"Steps: processor time, shortest of {STEPS}, {len(taken['relu'])} rounds.{at_end}"
     plot = plot_intervals(ranked, beyond=[group for group in ranked if not beats_guessing(group)])
     plot = replace(plot, name="4_activations", caption="Means, 95 % intervals, seeds; arrow: no better than guessing.")
     return Answer(figures, claims, plot, [("Activations", Table(headings, rows, note))])

@@ -186,14 +186,9 @@ def plot_lesser(histograms: Mapping[str, list[int]]) -> Plot:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set(xlabel="probability of the less probable of two right classes", ylabel="share of pairs")
         legend_below(figure, axes)
-        caption = "Softmax cannot give it more than one half (dashed)."
+        caption = "Softmax cannot give the less probable one more than half (dashed). Axis: linear below 1 %."
         return Plot("4_outputs", "Two classes at once", caption, *render(figure))
 
 
-SECTION = Section(
-    "4_outputs",
-    "4",
-    answer,
-    [OTHERS],
-    [Measurement(EXCLUSIVE, partial(measure, paired=False), 1), Measurement(SEVERAL, partial(measure, paired=True), 2)],
-)
+ONE, TWO = (partial(measure, paired=paired) for paired in (False, True))
+SECTION = Section("4_outputs", "4", answer, [OTHERS], [Measurement(EXCLUSIVE, ONE, 1), Measurement(SEVERAL, TWO, 2)])

@@ -36,7 +36,7 @@ DENSE, INT8, ZEROED, TUNED, TUNED_INT8 = "dense", "int8", "zeroed", "tuned", "tu
 L1, GRADUAL, LOW_RANK, ACTIVE = "L1", "gradual", "low rank", "sparse activations"
 TAUGHT, UNTAUGHT = "distilled", "student"
 AS_TRAINED, LONGER, AS_L1 = "as trained", "trained on", "as L1"
-HALF, HIGH = "50%", "90%"
+HALF, HIGH, EXTREME = "50%", "90%", "98%"
 SPARSE = (ZEROED, TUNED, L1, GRADUAL)
 COLUMNS = (*SPARSE, TUNED_INT8)  # of the table of networks with zeros, which has the dense ones, too
 PLACES = {(DENSE, AS_TRAINED): ZEROED, (DENSE, LONGER): TUNED, (INT8, "8 bits"): TUNED_INT8}
@@ -205,10 +205,10 @@ def answer(evidence: Evidence) -> Answer:
 
     claims = judge_claims(
         {
-            f"With fine-tuning, {HALF} zeros cost nothing": [compare((TUNED, HALF), longer, "not lower")],
+            f"With fine-tuning, {HALF} zeros cost less than a point": [compare((TUNED, HALF), longer, "not lower")],
             "L1 beats zeroing with as much fine-tuning": [compare(l1, (TUNED, AS_L1), "higher")],
-            "Zeroing gradually beats zeroing at once": [compare((GRADUAL, HIGH), (TUNED, HIGH), "higher")],
-            "Weights of 8 bits cost nothing": [compare(int8, start, "not lower")],
+            f"Zeroing {HIGH} gradually beats zeroing at once": [compare((GRADUAL, HIGH), (TUNED, HIGH), "higher")],
+            "Weights of 8 bits cost less than a point": [compare(int8, start, "not lower")],
         }
     )
     tuned, l1_tuned, gradual, of_int8 = (claim.contrasts[0] for claim in claims)
@@ -222,7 +222,8 @@ def answer(evidence: Evidence) -> Answer:
         **{name: f"{of.mean:+z.1f}" for name, of in changes.items()},
         **{"dense_kb": f"{dense_kb:,.0f}", "half_kb": f"{half_kb:,.0f}", "int8_times": f"{dense_kb / int8_kb:.1f}"},
         **{"l1_zeros": f"{mean(points[l1], 'zeros').mean:.0f} %", "l1_tuned": l1_tuned},
-        **{"l1": compare(l1, (ZEROED, AS_L1), "higher"), "gradual_verdict": gradual.verdict},
+        **{"l1": compare(l1, (ZEROED, AS_L1), "higher"), "gradual_at": HIGH, "extreme": EXTREME},
+        "at_extreme": compare((GRADUAL, EXTREME), (TUNED, EXTREME), "higher") if (GRADUAL, EXTREME) in points else None,
         "l1_strengths": format_list([setting for method, setting in points if method == L1]),
         **{"steps": PLAN.epochs * PLAN.batches, "student_steps": STUDENT_PLAN.epochs * STUDENT_PLAN.batches},
     }
@@ -245,10 +246,10 @@ def tables(points: Points) -> list[tuple[str, Table]]:
         ]
         rows.append([number_cell(zeros), *(_accuracies(made.get(name, {})) for name in COLUMNS), *sizes])
     weights = mean(points[DENSE, AS_TRAINED], "weights", 1).mean
-    note = f"Validation, test † %; {weights:,.0f} weights. 0 tuned: dense, trained on; 1.1 int8: as trained."
+    note = f"Validation/test † %; {weights:,.0f} weights. 0 tuned: dense, trained on; 1.1 int8: as trained."
     with_zeros = Table(["zeros %", *COLUMNS, "kB", "kB, int8"], rows, note)
     note = "Rank or width: weights; strength of a penalty: outputs that are zero."
-    without = Table(["method", "setting", "kB", "validation, test † %"], others, note)
+    without = Table(["method", "setting", "kB", "validation/test † %"], others, note)
     return [("Networks with zeros", with_zeros), ("Others", without)]
 
 
@@ -259,7 +260,7 @@ def _kilobytes(*points: Point) -> Cell:
 
 def _accuracies(of: Point) -> Cell:
     found, test = mean(of, "val_acc"), mean(of, "test_acc").mean
-    return (f"{mean_cell(found)[0]}, {test:.1f}", found.mean) if found.n else ("", nan)
+    return (f"{mean_cell(found)[0]}/{test:.1f}", found.mean) if found.n else ("", nan)
 
 
 def plot(points: Points) -> Plot:
