@@ -5,7 +5,7 @@
 
 Each row is a kind of sweep: how the accuracies of a group vary, the number of groups and of seeds. "better" is the
 share of sweeps with at least one "is better than" or "significantly worse", "ratio" that with at least one ratio of
-epochs or seconds whose interval excludes 1 and that is not said to be possible chance. The first table reads the
+epochs or seconds whose interval excludes 1 and that is not marked as not significant. The first table reads the
 sentences of real reports, the second one computes the same decisions for many more sweeps at once; that they agree is
 checked on some of them.
 """
@@ -104,7 +104,7 @@ def claims_of(findings: Findings) -> tuple[bool, bool, int, int]:
             for low, high, doubt in _RATIO.findall(said):
                 clear = float(low) > 1 or (high[0] != "m" and float(high) < 1)
                 ratios, excluding = ratios + 1, excluding + clear
-                claimed += clear and "may be chance" not in doubt + whole
+                claimed += clear and "not significant" not in doubt + whole
     return better, bool(claimed), excluding, ratios
 
 
