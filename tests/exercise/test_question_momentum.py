@@ -110,7 +110,7 @@ def test_the_claims(answered: Callable[..., Answer], extreme: Values, paced: Val
 def test_what_is_shown(answered: Callable[..., Answer]):
     found = answered((LOW, MID, (0.1, None, None, None, None)), (HIGH, MID, LOW))
     text = text_of(momentum.SECTION, found)
-    assert "in a quadratic bowl 0.9 settles after 79 steps" in text
+    assert "in a bowl 0.9 settles after 79 steps" in text
     assert "The deep network fails in 5 of 5 runs (48 to 100 %), with 0.9 in 0 of 5 (p 0.008)" in text
     assert (
         "0.9 gains 10.0 points over plain steps at the same rate; over plain steps as fast no gain is seen, -10.2"

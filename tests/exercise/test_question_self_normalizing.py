@@ -66,9 +66,7 @@ def test_what_the_textbook_says(made):
     # Of QUICK the mean is 9.45 / 7, of SLOW 11.9 / 7: 3.5 points of accuracy, and 0.03 less noise.
     assert by_pair["SELU", "mean accuracy, %"] == pytest.approx(3.5 + 0.03)
     text = text_of(SECTION, found)
-    assert (
-        "is 0.10 away from zero with SELU, 0.20 with ELU and 0.90 with ReLU, where 20.4 % of the units are dead" in text
-    )
+    assert "are 0.10 from zero with SELU, 0.20 with ELU, 0.90 with ReLU, where 20.4 % of the units are dead" in text
     assert "survives training: SELU's deviation ends 0.10 away from 1" in text
     [(_, table)] = found.tables
     assert sorted(row[1][0] for row in table.rows) == ["0.0003 *"] * 3 + ["0.001"] * 3

@@ -95,9 +95,9 @@ def test_what_is_shown(keep: Callable[..., Evidence]):
     found = answer(keep(noise=0.01))
     text = text_of(SECTION, found)
     assert "half of them for -0.1 points (-12.0 without tuning), 90% for -6.1" in text
-    assert "make the file 3.8 times smaller for " in text
+    assert "a file 3.8 times smaller for " in text
     assert "L1 at 91 % zeros is +33.0 points from zeroing without tuning" in text
-    assert "Half of the weights still take 1,100 of 2,000 kB" in text
+    assert "Half of the weights take 1,100 of 2,000 kB" in text
     with_zeros, others = ([[cell[0] for cell in row] for row in table.rows] for _, table in found.tables)
     # Each network once; one row for each share of zeros: what was zeroed, tuned, by L1, gradually, in 8 bits, and kB.
     assert sum("/" in cell for row in with_zeros for cell in row) + len(others) == len(USUAL)
