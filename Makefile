@@ -25,7 +25,7 @@ demo: setup ## compare three networks with three seeds each on an embedded data 
 	@printf '\nWhich network is better, with intervals (open it in a browser):\n\n    %s\n\nThe curves:\n\n    %s\n\n' \
 	    'outputs/demo/report.html' '$(BIN)/tensorboard --logdir outputs/demo'
 
-exercise: setup ## all questions of the exercise and its page, two hours on 2 cores; QUICK=1 two minutes; IMAGES=folder
+exercise: setup ## all questions of the exercise and its page, two to three hours on 2 cores; QUICK=1 two minutes; IMAGES=folder
 	$(BIN)/python src/exercise.py $(if $(filter-out 0,$(QUICK)),--quick,$(if $(IMAGES),data=image_folder data.root="$(IMAGES)"))
 
 test: setup ## what matters most, in three minutes on two cores
