@@ -189,6 +189,10 @@ class Decision:
         found = ["better"] * self.is_better + ["equivalent"] * self.is_equivalent
         return ", ".join(found) or ("undecided" if self.is_open else "not claimed")
 
+    def word_against(self, baseline: str | None) -> str:
+        """What is decided, of the other group compared with ``baseline``; `word` where that is not the first one."""
+        return self.word.replace("better", "worse") if self.first.name == baseline else self.word
+
     def describe(self) -> str:
         """What is decided, in a sentence."""
         if not self.decided_after:

@@ -47,10 +47,10 @@ def decision_table(decisions: Decisions) -> Table:
 def _row(of: Decision, baseline: str | None) -> list[Cell]:
     """The group that is ahead compared with the other one; with a baseline, any group compared with that."""
     metric, (runs, seconds), after = of.rules.metric, of.cost, of.decided_after
-    names, lost, found = [of.first.name, of.second.name], [*of.lost], of.found
-    mean, low, high, word = found.mean, found.low, found.high, of.word
+    names, lost, found, word = [of.first.name, of.second.name], [*of.lost], of.found, of.word_against(baseline)
+    mean, low, high = found.mean, found.low, found.high
     if names[0] == baseline:
-        names, lost, word = names[::-1], lost[::-1], word.replace("better", "worse")
+        names, lost = names[::-1], lost[::-1]
         mean, low, high = -mean, -high, -low
     known = math.isfinite(low)
     bounds = f"{format_bound(low, metric)} to {format_bound(high, metric)}" if known else "-"

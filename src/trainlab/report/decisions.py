@@ -140,8 +140,7 @@ class Decisions:
         baseline = self.rules.baseline
         found: dict[str, list[Decision]] = {}
         for pair in self.pairs:
-            word = pair.word if pair.second.name == baseline else pair.word.replace("better", "worse")
-            found.setdefault(word, []).append(pair)
+            found.setdefault(pair.word_against(baseline), []).append(pair)
         texts = [self._describe_alike(word, found[word]) for word in sorted(found, key=_ORDER.index)]
         return f"Compared with {baseline}, {'; '.join(texts)}."
 

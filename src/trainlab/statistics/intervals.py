@@ -58,7 +58,7 @@ def t_quantile(df: float, tests: int = 1) -> float:
 
 
 def share_interval(count: int, n: int) -> tuple[float, float]:
-    """The exact 95 % interval of a probability by which ``count`` of ``n`` independent runs came to something.
+    """The exact 95 % interval of a probability, from ``count`` successes in ``n`` independent runs.
 
     By the binomial distribution (Clopper and Pearson, 1934): 5 of 5 leaves 0.48 to 1.
 

@@ -30,7 +30,7 @@ class Queue:
         self._reasons: dict[str, str] = {}  # why they wait
         self._asked_s, self.answers = -math.inf, True
         self._in_accounting: dict[str, str] = {}  # states of jobs that SLURM has forgotten
-        self._sought = set[str]()  # jobs that accounting was asked for
+        self._sought = set[str]()  # jobs of the latest question to accounting
         self._accounted_s, self._accounts = -math.inf, True
 
     def state(self, id_: str, live: Sequence[Remote]) -> str | None:
@@ -38,7 +38,7 @@ class Queue:
 
         Args:
             id_: of the job.
-            live: all jobs whose states are asked for. The more there are, the longer an answer is used.
+            live: all jobs of which states are needed. The more there are, the longer an answer is used.
         """
         if self._is_due(self._asked_s, live):
             self.ask()
@@ -68,7 +68,7 @@ class Queue:
         self._asked_s = -math.inf
 
     def scancel(self, *words: str) -> bool:
-        """Call scancel. Returns whether SLURM has taken it; if it does not answer, it is not asked for each job."""
+        """Call scancel. Returns whether SLURM has taken it; not called while SLURM does not answer."""
         taken = self.answers and _run("scancel", *words) is not None
         if self.answers and not taken:
             self.ask()
