@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imported where they are used: the process that starts the w
     from omegaconf import DictConfig
 
     from trainlab.config.run_config import RunConfig
+    from trainlab.ending import Ending
 
 pytest_plugins = ["chromium"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what is started would, too
@@ -172,3 +173,19 @@ def train(compose_config: "Callable[..., RunConfig]", monkeypatch: pytest.Monkey
             return run(compose_config(*overrides, name=name)), tmp_path / name
 
     return trained
+
+
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Ending]":
+    """An `Ending` that is watched. At a signal, ``left_s`` is left."""
+    from trainlab import ending as endings
+
+    own = endings.Ending()
+    own.left_s = 0.0
+    before = {number: signal.getsignal(number) for number in endings.WARNINGS}
+    for place in ("trainlab.callbacks.end_in_time", "trainlab.config.build"):
+        monkeypatch.setattr(f"{place}.ending", own)
+    own.watch(lambda number: own.left_s)
+    yield own
+    for number, handler in before.items():
+        signal.signal(number, handler)

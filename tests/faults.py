@@ -164,3 +164,14 @@ class PowerCut(Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.current_epoch == self.epoch and batch_idx == 5:
             raise RuntimeError("power cut")
+
+
+class Warn(Callback):
+    """Announces the end before a batch."""
+
+    def __init__(self, epoch, batch, number=signal.SIGUSR2):
+        self.at, self.number = (epoch, batch), number
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.at:
+            signal.raise_signal(self.number)

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from conftest import with_defaults
-from faults import PowerCut
+from faults import PowerCut, Warn
 from foreign_data import CLASSES, Stripes
 from same_runs import NADAM, assert_same_run, rows
 from sweeping import Script
@@ -17,6 +17,7 @@ from trainlab.inference.export import export_checkpoint
 from trainlab.inference.predict import Predictor
 from trainlab.population.eligibility import ineligible_reason
 from trainlab.run import build, run
+from trainlab.runs.checkpoints import batches_begun, load_checkpoint
 
 DEFAULTS = [
     *(*NADAM, "model.depth=2", "model.width=8", "trainer=cpu", "trainer.max_epochs=3", "model.num_classes=3"),
@@ -43,6 +44,18 @@ def train_on(tmp_path, monkeypatch):
             return run(cfg), tmp_path / name
 
     return train_on
+
+
+def test_a_run_whose_end_is_announced_continues_from_the_start_of_the_epoch(train_on, announced):
+    with pytest.raises(KeyboardInterrupt):
+        train_on("cut", callbacks=(Warn(1, 3),))
+    announced.at_s = None  # another process
+    _, whole = train_on("whole")
+    cut = whole.parent / "cut"
+    saved = load_checkpoint(cut / "checkpoints" / "last.ckpt")
+    assert (saved["epoch"], batches_begun(saved), len(rows(cut))) == (0, 0, 1)
+    train_on("cut")
+    assert_same_run(cut, whole)
 
 
 @pytest.mark.parametrize(

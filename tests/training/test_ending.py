@@ -4,40 +4,14 @@ import signal
 import time
 
 import pytest
-from lightning.pytorch.callbacks import Callback
 
+from faults import Warn
 from same_runs import NADAM, assert_same_run, rows
-from trainlab import ending as endings
-from trainlab.ending import Ending, Pace
+from trainlab.ending import Pace
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import batches_begun, load_checkpoint
 from trainlab.runs.starts import note_start, starts_in_a_row
 from trainlab.sweep.slurm_job import seconds
-
-
-@pytest.fixture
-def announced(monkeypatch):
-    """An `Ending` that is watched. At a signal, ``left_s`` is left."""
-    own = Ending()
-    own.left_s = 0.0
-    before = {number: signal.getsignal(number) for number in endings.WARNINGS}
-    for place in ("trainlab.callbacks.end_in_time", "trainlab.config.build"):
-        monkeypatch.setattr(f"{place}.ending", own)
-    own.watch(lambda number: own.left_s)
-    yield own
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-class Warn(Callback):
-    """Announces the end before a batch."""
-
-    def __init__(self, epoch, batch, number=signal.SIGUSR2):
-        self.at, self.number = (epoch, batch), number
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if (trainer.current_epoch, batch_idx) == self.at:
-            signal.raise_signal(self.number)
 
 
 @pytest.mark.parametrize(

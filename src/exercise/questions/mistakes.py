@@ -40,7 +40,7 @@ SWEEP = Sweep(
         *("callbacks.layer_statistics.every_n_epochs=6", "callbacks.step_losses.enabled=true"),
     ),
     ("callbacks.layer_statistics.every_n_epochs=2", "data.num_train=1200", "data.val_size=200", "data.num_test=200"),
-    minutes=8,
+    minutes=11,
 )
 HALVES = "Epoch: half a pass."
 LAYERS, IMAGES = "mistake_alpha_dropout_by_layer", 1000

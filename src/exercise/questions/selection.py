@@ -84,7 +84,9 @@ def answer(evidence: Evidence) -> Answer:
         **{"splits": f"{len(found['too_good']):,}", "range": f"{low:.2f} to {high:.2f}"},
         **{"largest": int(largest), "largest_size": f"{found['by_number'][largest]:.2f} points"},
     }
-    claim = Claim(f"Chosen by test images, the figure is {POINTS:g} point or more too good", holds=mean >= POINTS)
+    claim = Claim(
+        f"Chosen by test images, the figure is on average {POINTS:g} point or more too good", holds=mean >= POINTS
+    )
     with canvas(5.0, 2.6) as (figure, (axes,)):
         axes.plot([*map(int, found["by_number"])], [*found["by_number"].values()], "o-", color=COLORS[0], markersize=3)
         axes.set(xlabel="runs to choose among", ylabel="points too good", ylim=(0, None))

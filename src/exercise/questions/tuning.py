@@ -23,7 +23,7 @@ AUTO = ("lr_search=grid", "seed=auto", "sweep.margin=1.0", "sweep.max_seeds=30")
 PLAIN = Sweep(
     "question_8_plain",
     (experiments("plain_elu_he", "part_8c_bn", "plain_selu"), *AUTO, "sweep.baseline=part_8c_bn"),
-    minutes=22,
+    minutes=34,
 )
 DECAY = Sweep(
     "question_8_decay",
@@ -31,9 +31,9 @@ DECAY = Sweep(
         experiments("part_8d_selu", "part_8e_alpha_dropout", "part_8f_one_cycle"),
         *(*AUTO, "sweep.baseline=part_8e_alpha_dropout"),
     ),
-    minutes=18,
+    minutes=34,
 )
-ELU_DECAY = Sweep("question_8b", (experiments("part_8b_elu_he"), "lr_search=grid", "seed=1,2,3"), minutes=4)
+ELU_DECAY = Sweep("question_8b", (experiments("part_8b_elu_he"), "lr_search=grid", "seed=1,2,3"), minutes=6)
 SWEEPS = [ELU_DECAY, PLAIN, DECAY]
 MC, STEPS = "question_8e_mc_dropout", "question_8_steps"
 ROUNDS = 40

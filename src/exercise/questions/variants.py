@@ -14,14 +14,14 @@ from exercise.trainings import Sweep, experiments
 from trainlab.report import Cell, Group, Table
 
 STEPS = "variants_steps"
-SWISH = Sweep("variant_swish", (experiments("variant_swish"), "lr_search=grid", "seed=1,2,3,4,5,6"), minutes=8)
+SWISH = Sweep("variant_swish", (experiments("variant_swish"), "lr_search=grid", "seed=1,2,3,4,5,6"), minutes=13)
 OTHERS = Sweep(
     "variants",
     (
         experiments("variant_bn_input", "variant_elu_alpha_dropout", "variant_bn_elu_alpha_dropout"),
         *("lr_search=grid", "seed=1,2,3"),
     ),
-    minutes=16,
+    minutes=28,
 )
 
 

@@ -74,10 +74,10 @@ class Contrast:
 
     @property
     def is_slight(self) -> bool:
-        """Whether it is contradicted, but not the other way round: no difference that matters is left."""
-        neutral = 1.0 if self.is_ratio else 0.0
+        """Whether it is contradicted, and no difference that matters is left in either direction."""
         is_one_sided = self.direction in ("higher", "lower")
-        return self.verdict == "contradicted" and is_one_sided and self.low < neutral < self.high
+        within = -self._margin < self._scale(self.low) and self._scale(self.high) < self._margin
+        return self.verdict == "contradicted" and is_one_sided and within
 
     @property
     def _sign(self) -> int:

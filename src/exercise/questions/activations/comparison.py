@@ -35,9 +35,9 @@ def _sweep(name: str, activations: str, *seeds: str, minutes: float, quick: str 
 
 # Neighbours of the usual order, and all others.
 _AUTO = ("seed=auto", "sweep.margin=1.0", "sweep.max_seeds=30")
-UPPER = _sweep("question_4_elu", "selu,elu,leaky_relu", *_AUTO, "sweep.baseline=elu", minutes=4)
-LOWER = _sweep("question_4_relu", "leaky_relu,relu,tanh", *_AUTO, "sweep.baseline=relu", minutes=4)
-OTHERS = _sweep("question_4_others", "prelu,rrelu,gelu,silu,mish,sigmoid", "seed=1,2,3", minutes=3, quick="sigmoid")
+UPPER = _sweep("question_4_elu", "selu,elu,leaky_relu", *_AUTO, "sweep.baseline=elu", minutes=8)
+LOWER = _sweep("question_4_relu", "leaky_relu,relu,tanh", *_AUTO, "sweep.baseline=relu", minutes=5)
+OTHERS = _sweep("question_4_others", "prelu,rrelu,gelu,silu,mish,sigmoid", "seed=1,2,3", minutes=5, quick="sigmoid")
 TIMES = "question_4_steps"
 ROUNDS, STEPS = 20, 8
 ALL = (UPPER, LOWER, OTHERS)
