@@ -11,7 +11,9 @@ from faults import PressCtrlC
 from run_folders import outcome
 from trainlab.run import Interrupted
 from trainlab.runs.checkpoints import load_checkpoint
+from trainlab.runs.errors import LeaseLost
 from trainlab.runs.files import read_rows
+from trainlab.runs.lease import OF_RUN, lease_of, take
 from trainlab.runs.optuna_storage import STUDY
 from trainlab.runs.result import Result
 from trainlab.sweep.space import Space
@@ -152,6 +154,20 @@ def test_a_run_that_was_killed_before_it_saved_the_epoch_makes_that_one_again(al
     result, _ = train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial))
     assert (result.status, result.metrics["epochs"]) == ("pruned", 1)
     assert study.running()[0].intermediate_values == {1: losses[0]}
+
+
+def test_a_run_that_another_process_has_taken_over_reports_nothing_more(train, tmp_path):
+    study, trial = study_with(tmp_path, [9.0, 9.0, 9.0])
+    folder = tmp_path / "run"
+
+    class TakeOver(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                assert take(folder, OF_RUN, lease_of(folder / "result.json").number + 1)
+
+    with pytest.raises(LeaseLost):
+        train(f"trainer.max_epochs={EPOCHS}", as_trial(study, trial), callbacks=(TakeOver(),))
+    assert study.running()[0].intermediate_values.keys() == {1}
 
 
 @pytest.mark.slow

@@ -155,19 +155,22 @@ def test_jobs_that_reach_their_time_limit_are_continued(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize("accounting", [True, False])
-def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, tmp_path, monkeypatch):
+def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, undisturbed, tmp_path):
     if not accounting:  # and squeue forgets a job at its end
         states = "${@/--states=all/--states=PENDING,RUNNING,COMPLETING}"
         for name, line in (("sacct", "exit 1"), ("squeue", f'exec {shutil.which("squeue")} "{states}"')):
             (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
             (tmp_path / name).chmod(0o755)
-    chosen = ("sweep/executor=slurm", "sweep.executor.mem_gb=0.2", "sweep.executor.partition=high")
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
-    done = sweep("seed=1", "name=study", f"output_dir={tmp_path}", *chosen, PATH=path)
+    arguments = (*SETTINGS, f"output_dir={tmp_path}", "sweep/executor=slurm", "sweep.executor.partition=high")
+    done = sweep(*arguments, "sweep.executor.mem_gb=0.2", PATH=path)
     assert done.returncode == 1
-    (result,) = results(tmp_path / "study").values()
-    assert result["status"] == "failed"
-    assert result["error"]["message"].endswith("was killed for its memory; set sweep.executor.mem_gb above 0.2")
+    for result in results(tmp_path / "study").values():
+        assert result["status"] == "failed"
+        assert result["error"]["message"].endswith("was killed for its memory; set sweep.executor.mem_gb above 0.2")
+    again = sweep(*arguments, "sweep.executor.mem_gb=3", "sweep.retry_failed=true", PATH=path)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert figures(tmp_path / "study") == undisturbed
 
 
 def test_a_job_whose_setup_fails_has_failed_after_some_starts(tmp_path):
@@ -267,11 +270,11 @@ def test_a_controller_that_is_away_for_a_minute_is_waited_for(undisturbed, tmp_p
 
 @pytest.fixture
 def limits():
-    """A user may have one job, and an array two at most."""
+    """A user may have one job, and an array one job."""
     conf = DAEMONS.parent / "slurm.conf"
     before = conf.read_text()
     end_daemon("slurmctld")
-    conf.write_text(f"{before}AccountingStorageEnforce=limits\nMaxArraySize=2\n")
+    conf.write_text(f"{before}AccountingStorageEnforce=limits\nMaxArraySize=1\n")
     begin_controller()
     ask("sacctmgr", "-i", "modify", "user", "root", "set", "maxsubmitjobs=1")
     yield
@@ -282,6 +285,8 @@ def limits():
 
 
 def test_as_many_jobs_are_submitted_as_slurm_takes(limits, undisturbed, tmp_path):
+    array = subprocess.run(["sbatch", "--array=0-1", "--wrap=true"], capture_output=True, text=True, timeout=60)
+    assert "Invalid job array specification" in array.stderr
     done = sweep(*SETTINGS, *ON_SLURM, f"output_dir={tmp_path}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "no more jobs are taken at present (" in done.stdout

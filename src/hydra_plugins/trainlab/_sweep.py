@@ -19,7 +19,8 @@ from trainlab.console import output, say, say_error
 from trainlab.loggers.hyperparameters import SWEPT_VARIABLE, pass_swept
 from trainlab.programs import command_line, same_command, tensorboard_line
 from trainlab.report import analyze, answer_text, find_runs, groups_table, runs_table, write_report
-from trainlab.runs.files import describe_os_error
+from trainlab.runs.files import describe_os_error, read_listed
+from trainlab.runs.result import RESULT
 from trainlab.sweep.check import aliases, describe_aliases
 from trainlab.sweep.executors.executor import LEAVE, Executor, Program
 from trainlab.sweep.folder import sweep_folder_lock
@@ -184,7 +185,7 @@ def _planned(
 
 def report_on(folders: Sequence[Path], sweep_dir: Path) -> None:
     """Print tables of the runs in ``folders`` and of the groups, and which is best, and write the sweep's report."""
-    folders = [folder for folder in folders if (folder / "result.json").exists()]
+    folders = [folder for folder in folders if read_listed(folder / RESULT) is not None]
     if not folders:
         return
     console = output()

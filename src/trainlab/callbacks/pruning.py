@@ -15,9 +15,7 @@ from optuna.study import Study, load_study
 from optuna.trial import FrozenTrial
 
 from trainlab.callbacks.prune_request import can_be_pruned
-from trainlab.runs.lease import check_lease
 from trainlab.runs.optuna_storage import STUDY, open_journal, trial_id
-from trainlab.runs.result import RESULT
 from trainlab.training.progress import progress_of
 
 _PRUNED = "pruned_after"  # epochs; of a trial
@@ -49,14 +47,13 @@ class Pruning(Callback):
         pruner: "none", "median" or "hyperband".
         max_epochs: epochs of the longest trial.
         objective: the validation metric to report.
-        folder: of the run; a process that has lost its lease of it reports nothing more.
 
     Attributes:
         pruned: whether the trial was pruned.
     """
 
-    def __init__(self, journal: str, number: int, pruner: str, max_epochs: int, objective: str, folder: Path) -> None:
-        self._objective, self._result = objective, folder / RESULT
+    def __init__(self, journal: str, number: int, pruner: str, max_epochs: int, objective: str = "val/loss") -> None:
+        self._objective = objective
         self._journal, self._number = Path(journal), number
         self._pruner = make_pruner(pruner, max_epochs)
         self.pruned = False
@@ -85,10 +82,8 @@ class Pruning(Callback):
     def _report(self, epochs: int, value: float, may_prune: bool) -> None:
         if epochs in self._storage.get_trial(self._trial).intermediate_values:
             return  # reported by a process that was killed before it saved the epoch
-        check_lease(self._result)
         self._storage.set_trial_intermediate_value(self._trial, epochs, value)
         if may_prune and self._pruner.prune(self._study, self._storage.get_trial(self._trial)):
-            check_lease(self._result)
             self._storage.set_trial_user_attr(self._trial, _PRUNED, epochs)
 
     def _pruned_after(self) -> int:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import lightning
@@ -99,7 +98,7 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     if options["max_time"] not in (None, ""):
         callbacks.append(_timer(options["max_time"]))
     if trial := config["sweep"]["trial"]:
-        callbacks.append(_pruning(trial, config["sweep"]["objective"], cfg.run_dir))
+        callbacks.append(_pruning(trial, config["sweep"]["objective"]))
     if ending.is_watched:
         callbacks.append(EndInTime(context.stop, learner.whole_epochs))
     callbacks.append(interrupt)  # after those who decide by the epoch whether it is the last one
@@ -122,13 +121,13 @@ def build(cfg: RunConfig, context: RunContext | None = None) -> Parts:
     return Parts(of_run, learner, callbacks, loggers, trainer, checkpoint, epochs, interrupt, total_steps)
 
 
-def _pruning(trial: Mapping[str, Any], objective: str, folder: Path) -> Callback:
+def _pruning(trial: Mapping[str, Any], objective: str) -> Callback:
     """Ends a trial of a search early."""
     if "requests" in trial:
         return PruneOnRequest(**trial)
     from trainlab.callbacks.pruning import Pruning  # which needs Optuna
 
-    return Pruning(**trial, objective=objective, folder=folder)
+    return Pruning(**trial, objective=objective)
 
 
 def _timer(max_time: Any) -> Timer:

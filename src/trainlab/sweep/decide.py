@@ -9,7 +9,7 @@ from typing import Any
 from trainlab.report.decision import Rules
 from trainlab.report.decisions import FILE, Decisions, content_of, read_rules
 from trainlab.report.formatting import listed
-from trainlab.runs.files import write_json
+from trainlab.runs.files import read_listed, write_json
 from trainlab.runs.format import check_format
 from trainlab.runs.result import RESULT
 from trainlab.statistics.anytime import fewest
@@ -32,7 +32,9 @@ class Record:
         self._path, self._rules = folder / FILE, rules
         found = _content(self._path)
         folders = {name: dict(about["folders"]) for name, about in found["groups"].items()} if found else {}
-        trained = any((folder / name / RESULT).exists() for of in folders.values() for name in of.values())
+        trained = any(
+            read_listed(folder / name / RESULT) is not None for of in folders.values() for name in of.values()
+        )
         if found and trained:
             _check_is_same(folder, read_rules(found), rules)
         elif any(folder.glob(f"*/{RESULT}")):
