@@ -35,7 +35,7 @@ test-all: setup ## all tests that need no GPU, no CIFAR-10 and no cluster: those
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not gpu and not realdata and not cluster'
 
 test-cluster: setup ## tests of several nodes: in the SLURM that SLURM_CONF names, which they disturb, in Ray, by torchrun
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m cluster
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m cluster -rs
 
 check: lint types test ## before every commit; CI runs test-all
 
