@@ -29,7 +29,7 @@ examples:
 
 
 def main() -> None:
-    """Train and measure what is missing of the parts named, or of all that take no more than an hour together."""
+    """Train and measure what is missing of the parts named, or of all but those that run only by their names."""
     program, train = shlex.join(shown("exercise")), shlex.join(shown("train"))
     parser = argparse.ArgumentParser(
         prog=program,

@@ -24,9 +24,9 @@ from trainlab.passwords import without_passwords
 from trainlab.programs import config_folder, import_from
 from trainlab.runs.files import describe_os_error
 
-# How often a thread of GNU OpenMP looks for work before it sleeps, a hundredth of the default: some tens of
+# How often a thread of GNU OpenMP looks for work before it sleeps, three thousandths of the default: about ten
 # microseconds, longer than most pauses between two operations. A thread that waits takes the core from other processes.
-_SPINS = "3000"
+_SPINS = "1000"
 _ASKED_BY_US = "TRAINLAB_EXPLAINS"
 # Command lines with one of these only show something, or name the folder of the run.
 _ONLY_SHOW = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--shell-completion", "--version")

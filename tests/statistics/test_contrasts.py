@@ -62,6 +62,22 @@ def test_ratios_have_factors_for_margins(direction: str, low: float, high: float
     assert of(direction, low, high, margin, is_ratio=True).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("direction", "low", "high", "is_ratio", "is_slight"),
+    [
+        ("higher", -3.0, 0.5, False, False),  # a loss that matters may be left
+        ("higher", -0.9, 0.5, False, True),
+        ("higher", 0.1, 0.5, False, False),  # it is confirmed
+        ("lower", 0.2, 0.8, False, True),
+        ("higher", 0.5, 1.05, True, False),
+        ("higher", 0.95, 1.05, True, True),
+    ],
+)
+def test_no_difference_that_matters_is_left_in_either_direction(direction, low, high, is_ratio, is_slight):
+    margin = 1.1 if is_ratio else 1.0
+    assert of(direction, low, high, margin, is_ratio=is_ratio).is_slight == is_slight
+
+
 def test_other_directions_are_a_mistake():
     with pytest.raises(ValueError, match="direction must be one of"):
         of("better", 0, 1)

@@ -165,8 +165,9 @@ def test_a_job_over_its_memory_has_failed_for_that_reason(accounting, undisturbe
     arguments = (*SETTINGS, f"output_dir={tmp_path}", "sweep/executor=slurm", "sweep.executor.partition=high")
     done = sweep(*arguments, "sweep.executor.mem_gb=0.2", PATH=path)
     assert done.returncode == 1
-    for result in results(tmp_path / "study").values():
-        assert result["status"] == "failed"
+    killed = results(tmp_path / "study").values()
+    assert [result["status"] for result in killed] == ["failed", "failed"]
+    for result in killed:
         assert result["error"]["message"].endswith("was killed for its memory; set sweep.executor.mem_gb above 0.2")
     again = sweep(*arguments, "sweep.executor.mem_gb=3", "sweep.retry_failed=true", PATH=path)
     assert (again.returncode, again.stderr) == (0, "")
