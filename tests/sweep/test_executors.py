@@ -163,6 +163,14 @@ def test_a_sweep_is_detached_and_asked_later(outliving, undisturbed, tmp_path):
     assert set(starts(tmp_path).values()) == {1}
 
 
+def test_a_job_has_the_threads_that_it_asks_for(outliving, tmp_path):
+    large = ("model=elu_he", "model.width=400", "data.batch_size=100")  # steps that are worth a second thread
+    arguments = (*large, "seed=1", "name=study", "trainer.max_epochs=1", f"output_dir={tmp_path}")
+    done = sweep(*arguments, *outliving, "sweep.executor.cpus=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [result["num_threads"] for result in results(tmp_path / "study").values()] == [2]
+
+
 def test_ctrl_c_leaves_or_cancels_jobs_as_asked(outliving, undisturbed, tmp_path):
     arguments = (*SLOW, *outliving, f"output_dir={tmp_path}")
     process = start(*arguments, "sweep.executor.on_interrupt=leave", FAULTS_SLEEP="1.0")
