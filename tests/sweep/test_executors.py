@@ -217,8 +217,10 @@ def test_local_jobs_end_with_their_sweep(tmp_path):
 
 @pytest.mark.slow
 def test_an_executor_decides_about_no_folder_and_no_fingerprint(tmp_path):
+    pytest.importorskip("submitit")
     sweep("seed=1,2", "name=study", f"output_dir={tmp_path}", "trainer.max_epochs=1")
-    done = sweep("seed=1,2", "name=study", f"output_dir={tmp_path}", "trainer.max_epochs=1", "sweep/executor=local")
+    other = ("sweep/executor=slurm_local", "sweep.executor.cpus=1")
+    done = sweep("seed=1,2", "name=study", f"output_dir={tmp_path}", "trainer.max_epochs=1", *other)
     assert "2 jobs: 2 completed at the start" in done.stdout
     assert sorted(path.name for path in run_folders(tmp_path / "study")) == ["seed=1", "seed=2"]
     assert json.loads((tmp_path / "study" / "seed=1" / "result.json").read_text())["status"] == "completed"
