@@ -68,7 +68,7 @@ def test_values_and_gradients_are_those_of_each_members_own_layer(kind, collecte
     else:
         values |= {name: values[name].requires_grad_() for name in names}
     (layer,) = stacked_layers(made[0], "layers")
-    y = layer(x, Tensors(values, torch.tensor(STEPS), gradients, root))
+    y = layer(x.transpose(1, 2), Tensors(values, torch.tensor(STEPS), gradients, root)).transpose(1, 2)
     pull = torch.randn(y.shape)
     (y * pull).sum().backward()
     if gradients is None:

@@ -1,6 +1,7 @@
 """The layers of M networks of one architecture as functions of their stacked tensors.
 
-Axes: M members, B images of a batch, D features. A layer takes x (M, B, D) and returns the same for its units.
+Axes: M members, D features, B images of a batch. A layer takes x (M, D, B) and returns the same for its units: small
+batches are multiplied faster with the images of a unit contiguous.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -75,24 +76,21 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[None, Tensor | None, None, None, None, None]:
         (output,), (x, weight) = outputs, ctx.saved_tensors
-        columns = output.transpose(1, 2)
-        if columns.dtype == ctx.to_weight.dtype:
-            torch.bmm(columns, x, out=ctx.to_weight)
+        rows = x.transpose(1, 2)
+        if output.dtype == ctx.to_weight.dtype:
+            torch.bmm(output, rows, out=ctx.to_weight)
             if ctx.to_bias is not None:
-                torch.sum(columns, 2, out=ctx.to_bias)
+                torch.sum(output, 2, out=ctx.to_bias)
         else:  # rounded as that of a solo run
-            ctx.to_weight.copy_(torch.bmm(columns, x))
+            ctx.to_weight.copy_(torch.bmm(output, rows))
             if ctx.to_bias is not None:
-                ctx.to_bias.copy_(columns.sum(2))
-        to_x = torch.bmm(weight.transpose(1, 2), columns).transpose(1, 2) if ctx.needs_input_grad[1] else None
+                ctx.to_bias.copy_(output.sum(2))
+        to_x = torch.bmm(weight.transpose(1, 2), output) if ctx.needs_input_grad[1] else None
         return None, to_x, None, None, None, None
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """(M, B, D) with the images of a unit contiguous, in which small batches are multiplied faster."""
-    columns = x.transpose(1, 2)
-    product = torch.bmm(weight, columns) if bias is None else torch.baddbmm(bias[:, :, None], weight, columns)
-    return product.transpose(1, 2)
+    return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias[:, :, None], weight, x)
 
 
 def _linear(name: str, layer: nn.Linear) -> Layer:
@@ -112,14 +110,14 @@ def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
     """With the statistics of each member's batch; updates the running ones in ``values``."""
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
-        members, images, units = x.shape
+        members, units, images = x.shape
         mean, var = (tensors.values[f"{name}.{key}"].view(-1) for key in ("running_mean", "running_var"))
         weight, bias = (tensors.parameter(f"{name}.{key}").reshape(-1) for key in ("weight", "bias"))
-        rows = x.transpose(1, 2).reshape(1, members * units, images)
+        rows = x.reshape(1, members * units, images)
         assert layer.momentum is not None
         normal = functional.batch_norm(rows, mean, var, weight, bias, True, layer.momentum, layer.eps)
         tensors.values[f"{name}.num_batches_tracked"].add_(1)
-        return normal.view(members, units, images).transpose(1, 2)
+        return normal.view(members, units, images)
 
     return apply
 
@@ -129,9 +127,9 @@ def _prelu(name: str, layer: nn.PReLU) -> Layer:
 
 
 def _draws(name: str, x: Tensor, tensors: Tensors) -> Tensor:
-    """Draws (M, B, D), those of `CounterDraws` for each member."""
-    images, units = x.shape[1:]
-    elements = torch.arange(images * units, device=x.device).view(images, units)
+    """Draws (M, D, B), those of `CounterDraws` for each member."""
+    units, images = x.shape[1:]
+    elements = torch.arange(images * units, device=x.device).view(images, units).t()
     return counter_draws(tensors.values[f"{name}.key"], tensors.steps, elements)
 
 

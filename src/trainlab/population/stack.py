@@ -141,9 +141,10 @@ class Stack:
 
     def objective(self, x: Tensor, targets: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """Mean loss of each member's batch (M,), and the sum of its scores (M,)."""
+        x = x.transpose(1, 2)
         for layer in self._layers:
             x = layer(x, tensors)
-        return self._losses(at_least_float32(x), targets)
+        return self._losses(at_least_float32(x.transpose(1, 2)), targets)
 
 
 class StackStep:
@@ -163,16 +164,31 @@ class StackStep:
         limits = [member.clip.keywords["limit"] for member in self._rows if member.clip]
         limit = torch.tensor(limits, dtype=values.dtype, device=values.device)[:, None]
 
+        # Compiled, each parameter is updated as soon as its gradient is known, while that is in the CPU's cache.
+        in_parts = first.compile_step and not clip and values.device.type == "cpu"
+        parts = {name: _apart(tensor) for name, tensor in flat.by_name(values).items()} if in_parts else {}
+        states = {key: flat.by_name(tensor) for key, tensor in state.items()}
+        of_parts = {name: {key: _apart(named[name]) for key, named in states.items()} for name in parts}
+
+        def update(gradients: dict[str, Tensor], scalars: Tensor) -> None:
+            rows = {name: gradient.flatten(1) for name, gradient in gradients.items()}
+            for name, part in parts.items():
+                own = {key: tensor.flatten(1) for key, tensor in of_parts[name].items()}
+                rule.update(part.flatten(1), rows[name], own, scalars)
+            if not parts:
+                gradient = torch.cat([*rows.values()], 1)
+                rule.update(values, clip(gradient, limit) if clip else gradient, state, scalars)
+
         def step(scalars: Tensor, steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-            def loss(values: Tensor) -> Any:
+            def loss(parameters: dict[str, Tensor]) -> Any:
                 # A function to differentiate is pure: new running statistics are written back after it.
                 fresh = {name: buffer.clone() for name, buffer in running.items()}
-                tensors = Tensors({**flat.by_name(values), **fresh, **constants}, steps)
-                losses, scores = stack.objective(x, targets, tensors)
+                losses, scores = stack.objective(x, targets, Tensors({**parameters, **fresh, **constants}, steps))
                 return losses.sum(), (losses, scores, fresh)
 
-            gradient, (_, (losses, scores, fresh)) = grad_and_value(loss, has_aux=True)(values)
-            rule.update(values, clip(gradient, limit) if clip else gradient, state, scalars)
+            differentiated = grad_and_value(loss, has_aux=True)
+            gradients, (_, (losses, scores, fresh)) = differentiated(parts or flat.by_name(values))
+            update(gradients, scalars)
             for name, buffer in running.items():
                 buffer.copy_(fresh[name])
             return losses, scores
@@ -224,6 +240,14 @@ def scaling_of(streams: BatchStreams, owners: Sequence[TaskModule]) -> Callable[
     if streams.has_one_split or not each[0].standardize:
         return each[0]
     return lambda images: torch.cat([own(part) for own, part in zip(each, images.chunk(len(each)), strict=True)])
+
+
+def _apart(view: Tensor) -> Tensor:
+    """The memory of ``view`` as a tensor with a storage of its own.
+
+    The compiler takes tensors of one storage for overlapping, and copies all of it where one of them is changed.
+    """
+    return torch.from_dlpack(view.detach())
 
 
 def _zeros(rows: Sequence[TaskModule]) -> Tensor:

@@ -35,11 +35,11 @@ def vmapped(network: ImageNetwork) -> list[Layer]:
         return functional_call(module, tensors, (x,))
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
-        """Logits (M, B, C) of images (M, B, C * H * W)."""
+        """Logits (M, K, B) of K classes, of images (M, C * H * W, B)."""
         own = {name: tensors.parameter(f"{_MODULE}.{name}") for name in trained}
         own |= {name: tensors.values[f"{_MODULE}.{name}"] for name in others}
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no batching rule
-            return vmap(one, randomness="error")(own, x.unflatten(2, shape))
+            return vmap(one, randomness="error")(own, x.transpose(1, 2).unflatten(2, shape)).transpose(1, 2)
 
     return [apply]
 
@@ -137,7 +137,8 @@ def _step_together(networks: Sequence[ImageNetwork]) -> dict[str, Tensor]:
     root = torch.zeros((), requires_grad=True)
     (layer,) = vmapped(networks[0])
     steps = torch.zeros(len(networks), dtype=torch.int64)
-    logits = layer(_images(networks[0]).flatten(2), Tensors(values, steps, gradients, root))
+    images = _images(networks[0]).flatten(2).transpose(1, 2)
+    logits = layer(images, Tensors(values, steps, gradients, root)).transpose(1, 2)
     logits.square().sum().backward()
     of_trained = {name: gradients[f"{_MODULE}.{name}"] for name in trained}
     return {"output": logits.detach(), **of_trained, **others}
