@@ -1,7 +1,9 @@
 """Compiled populations: members have the results of their eager solo runs."""
 
 import pytest
-from members import alone, assert_same_run, together
+from members import alone, assert_same_run, config, together
+
+from trainlab.config.build import build
 
 NADAM = ["optim=nadam", "optim.lr=1e-3"]
 # What all members have, and what each has of its own.
@@ -60,3 +62,15 @@ def test_a_compiled_members_checkpoint_is_gone_on_with(tmp_path):
         whole = folder.with_name(f"{folder.name} alone")
         assert not isinstance(alone(whole, *member), BaseException)
         assert_same_run(folder, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("clip", "stored"), [("null", False), ("1", True)])
+def test_without_clipping_the_gradient_of_all_parameters_is_never_stored(clip, stored, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "code"))
+    works = {tmp_path / f"{seed}": [*NADAM, f"seed={seed}", f"trainer.gradient_clip_val={clip}"] for seed in (1, 2)}
+    assert not any(isinstance(result, BaseException) for result in together(works, compile=True))
+    parameters = sum(p.numel() for p in build(config(tmp_path / "other", *works[tmp_path / "1"])).network.parameters())
+    code = "".join(path.read_text() for path in (tmp_path / "code").glob("??/*.py"))
+    assert "empty_strided_cpu((2, 20, 20)" in code  # that of one weight
+    assert (f"empty_strided_cpu((2, {parameters})" in code) is stored
