@@ -75,4 +75,7 @@ def test_a_training_differs_no_more_than_two_solo_runs_do(network, tmp_path):
 def test_a_compiled_training_differs_no_more_than_one_in_float32(tmp_path):
     # Compiled steps round to bfloat16 before and after products only.
     member, solo, single = trained(tmp_path, "bf16-mixed", compile=True)
+    compiled = tmp_path / "compiled"
+    assert alone(compiled, *WORK, "trainer.precision=bf16-mixed", "seed=1", compile=True).status == "completed"
     assert 0 < apart(member, solo) <= apart(single, solo)
+    assert 0 < apart(compiled, solo) <= apart(single, solo)

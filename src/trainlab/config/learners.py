@@ -192,7 +192,7 @@ class NetworkForTask:
         """Decide whether steps are compiled, where the setting does not: by the config alone, so that it repeats."""
         on_cpu = trainer.strategy.root_device.type == "cpu"
         if self.compile_min_steps is not None and on_cpu and self.module.steps_can_be_one_graph(trainer, self.trial):
-            tried = trainer.precision in ("32-true", "64-true") and not detects_anomalies(trainer)
+            tried = trainer.precision in ("32-true", "64-true", "bf16-mixed") and not detects_anomalies(trainer)
             tried = tried and all(map(changes_no_step, trainer.callbacks))  # type: ignore[attr-defined]  # set unseen
             self.module.compile_step = tried and is_long(total_steps, self.compile_min_steps)
         self._lacks = lacks_for_compilation() if on_cpu and self.module.compile_step else ""
