@@ -1,13 +1,19 @@
 """Compiled populations: members have the results of their eager solo runs."""
 
 import pytest
+import torch
 from members import alone, assert_same_run, config, together
 
 from trainlab.config.build import build
+from trainlab.population import stack
 
 NADAM = ["optim=nadam", "optim.lr=1e-3"]
 # What all members have, and what each has of its own.
 CASES = {
+    "batch normalization, decay": (
+        ["model=bn", "optim=adamw", "optim.lr=1e-3", "optim.weight_decay=0.1", "optim.amsgrad=true"],
+        [["seed=1"], ["optim.lr=5e-4", "seed=2"]],
+    ),
     "batch normalization, clipped by norm": (
         ["model=bn", *NADAM, "trainer.gradient_clip_val=1"],
         [["seed=1"], ["trainer.gradient_clip_val=0.1", "seed=2"], ["optim.lr=5e-4"]],
@@ -38,7 +44,10 @@ def assert_equal(works, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_members_are_those_of_eager_runs(case, tmp_path):
+def test_members_are_those_of_eager_runs(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        stack, "LARGE", 300
+    )  # of 400 for a layer: several runs of parameters, and large ones among them
     common, own = CASES[case]
     assert_equal([["model.depth=3", *common, *settings] for settings in own], tmp_path)
 
@@ -65,12 +74,28 @@ def test_a_compiled_members_checkpoint_is_gone_on_with(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("clip", "stored"), [("null", False), ("1", True)])
-def test_without_clipping_the_gradient_of_all_parameters_is_never_stored(clip, stored, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("clip", "stored"), [("norm", True), ("value", False)])
+def test_the_gradient_of_all_parameters_is_stored_for_its_norm_alone(clip, stored, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "code"))
-    works = {tmp_path / f"{seed}": [*NADAM, f"seed={seed}", f"trainer.gradient_clip_val={clip}"] for seed in (1, 2)}
+    monkeypatch.setattr(stack, "LARGE", 300)
+    work = [*NADAM, "trainer.gradient_clip_val=1", f"trainer.gradient_clip_algorithm={clip}"]
+    works = {tmp_path / f"{seed}": [*work, f"seed={seed}"] for seed in (1, 2)}
     assert not any(isinstance(result, BaseException) for result in together(works, compile=True))
-    parameters = sum(p.numel() for p in build(config(tmp_path / "other", *works[tmp_path / "1"])).network.parameters())
+    parameters = sum(p.numel() for p in build(config(tmp_path / "other", *work)).network.parameters())
     code = "".join(path.read_text() for path in (tmp_path / "code").glob("??/*.py"))
-    assert "empty_strided_cpu((2, 20, 20)" in code  # that of one weight
+    assert "extern_kernels.bmm" in code
     assert (f"empty_strided_cpu((2, {parameters})" in code) is stored
+
+
+def test_parameters_are_updated_in_runs_of_at_least_some_size():
+    sizes = {"first": 100, "bias": 4, "second": 16, "third": 16, "large": 50, "last": 5}
+    assert stack.runs_of(sizes, 30) == [["first"], ["bias", "second", "third"], ["large"], ["last"]]
+    assert stack.runs_of(sizes, 10**6) == [[*sizes]]
+
+
+def test_a_part_has_the_memory_of_its_view():
+    values = torch.zeros(3, 8)
+    part = stack._apart(values[:, 2:5])
+    part += 1
+    assert values.sum(0).tolist() == [0, 0, 3, 3, 3, 0, 0, 0]
+    assert part.storage_offset() == 0 and part.untyped_storage()._cdata != values.untyped_storage()._cdata

@@ -4,7 +4,7 @@ Axes: M rows, one for each member and some that are not used, S streams of batch
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -20,9 +20,10 @@ from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.fused_step import compiled, to_device
 from trainlab.training.loss_checks import checks_loss
 from trainlab.training.module import TaskModule, at_least_float32
-from trainlab.training.optimizers import has_state, rule_for
+from trainlab.training.optimizers import clip_norm, has_state, rule_for
 
 ALIGNMENT_BYTES = 64  # of torch's tensors in the processor's memory
+LARGE = 2**15  # parameters that a compiled step updates together, at least; fewer take longer to compile
 
 
 class Stack:
@@ -164,20 +165,17 @@ class StackStep:
         limits = [member.clip.keywords["limit"] for member in self._rows if member.clip]
         limit = torch.tensor(limits, dtype=values.dtype, device=values.device)[:, None]
 
-        # Compiled, each parameter is updated as soon as its gradient is known, while that is in the CPU's cache.
-        in_parts = first.compile_step and not clip and values.device.type == "cpu"
-        parts = {name: _apart(tensor) for name, tensor in flat.by_name(values).items()} if in_parts else {}
-        states = {key: flat.by_name(tensor) for key, tensor in state.items()}
-        of_parts = {name: {key: _apart(named[name]) for key, named in states.items()} for name in parts}
-
-        def update(gradients: dict[str, Tensor], scalars: Tensor) -> None:
-            rows = {name: gradient.flatten(1) for name, gradient in gradients.items()}
-            for name, part in parts.items():
-                own = {key: tensor.flatten(1) for key, tensor in of_parts[name].items()}
-                rule.update(part.flatten(1), rows[name], own, scalars)
-            if not parts:
-                gradient = torch.cat([*rows.values()], 1)
-                rule.update(values, clip(gradient, limit) if clip else gradient, state, scalars)
+        # Compiled steps update parameters as soon as their gradients are known, while these are in the CPU's cache.
+        in_parts = first.compile_step and clip is not clip_norm and values.device.type == "cpu"
+        shapes = {name: tensor.shape for name, tensor in flat.by_name(values).items()}
+        sizes = {name: math.prod(shape[1:]) for name, shape in shapes.items()}
+        runs = runs_of(sizes, LARGE) if in_parts else [[*sizes]]
+        widths = [sum(sizes[name] for name in run) for run in runs]
+        parts, *others = [
+            [_apart(part) for part in tensor.split(widths, 1)] if in_parts else [tensor]
+            for tensor in (values, *state.values())
+        ]
+        states = [dict(zip(state, own, strict=True)) for own in zip(*others, strict=True)] or [{} for _ in parts]
 
         def step(scalars: Tensor, steps: Tensor, x: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             def loss(parameters: dict[str, Tensor]) -> Any:
@@ -186,9 +184,15 @@ class StackStep:
                 losses, scores = stack.objective(x, targets, Tensors({**parameters, **fresh, **constants}, steps))
                 return losses.sum(), (losses, scores, fresh)
 
-            differentiated = grad_and_value(loss, has_aux=True)
-            gradients, (_, (losses, scores, fresh)) = differentiated(parts or flat.by_name(values))
-            update(gradients, scalars)
+            parameters = {
+                name: chunk.view(shapes[name])
+                for run, part in zip(runs, parts, strict=True)
+                for name, chunk in zip(run, part.split([sizes[name] for name in run], 1), strict=True)
+            }
+            gradients, (_, (losses, scores, fresh)) = grad_and_value(loss, has_aux=True)(parameters)
+            for run, part, own in zip(runs, parts, states, strict=True):
+                gradient = torch.cat([gradients[name].flatten(1) for name in run], 1)
+                rule.update(part, clip(gradient, limit) if clip else gradient, own, scalars)
             for name, buffer in running.items():
                 buffer.copy_(fresh[name])
             return losses, scores
@@ -242,10 +246,24 @@ def scaling_of(streams: BatchStreams, owners: Sequence[TaskModule]) -> Callable[
     return lambda images: torch.cat([own(part) for own, part in zip(each, images.chunk(len(each)), strict=True)])
 
 
-def _apart(view: Tensor) -> Tensor:
-    """The memory of ``view`` as a tensor with a storage of its own.
+def runs_of(sizes: Mapping[str, int], least: int) -> list[list[str]]:
+    """The keys of ``sizes`` in runs of at least ``least`` in all, where a size of ``least`` is a run by itself."""
+    runs: list[list[str]] = []
+    total = least
+    for name, size in sizes.items():
+        if total >= least or size >= least:
+            runs.append([])
+            total = 0
+        runs[-1].append(name)
+        total += size
+    return runs
 
-    The compiler takes tensors of one storage for overlapping, and copies all of it where one of them is changed.
+
+def _apart(view: Tensor) -> Tensor:
+    """The memory of ``view`` as a tensor with a storage of its own, for access to its elements.
+
+    The compiler takes tensors of one storage for overlapping, and copies all of it where one of them is changed. Other
+    views of that memory see all changes, as long as it is not allocated anew.
     """
     return torch.from_dlpack(view.detach())
 
