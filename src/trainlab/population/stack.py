@@ -1,6 +1,7 @@
 """Members of a population whose parameters are the rows of one matrix, and the steps of all of them.
 
-Axes: M rows, one for each member and some that are not used, S streams of batches, B images of a batch, P parameters.
+Axes: M rows, one for each member and some that are not used, S streams of batches, B images of a batch, D features, P
+parameters.
 """
 
 import math
@@ -141,7 +142,7 @@ class Stack:
         return gradients, self.flat.by_name(gradients)
 
     def objective(self, x: Tensor, targets: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
-        """Mean loss of each member's batch (M,), and the sum of its scores (M,)."""
+        """Mean loss of each member's batch (M,), and the sum of its scores (M,), for inputs (M, B, D)."""
         x = x.transpose(1, 2)
         for layer in self._layers:
             x = layer(x, tensors)

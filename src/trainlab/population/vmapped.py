@@ -35,7 +35,7 @@ def vmapped(network: ImageNetwork) -> list[Layer]:
         return functional_call(module, tensors, (x,))
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
-        """Logits (M, K, B) of K classes, of images (M, C * H * W, B)."""
+        """Logits (M, D, B) of images with D values each, (M, D, B)."""
         own = {name: tensors.parameter(f"{_MODULE}.{name}") for name in trained}
         own |= {name: tensors.values[f"{_MODULE}.{name}"] for name in others}
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no batching rule
