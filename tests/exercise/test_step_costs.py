@@ -29,7 +29,7 @@ def test_a_step_is_that_of_the_run(leave: Callable[..., Path], tmp_path: Path):
     found = step_costs.step_times(groups | {"none": replace(group, runs={})}, rounds=3, times=1)
     assert found.keys() == groups.keys()
     assert {len(times) for times in found.values()} == {3}
-    assert min(found["deep"]) > max(found["shallow"])
+    assert min(found["deep"]) > min(found["shallow"])  # others on the machine only add
 
 
 def test_what_a_training_warned_of_is_not_said_again(leave: Callable[..., Path], tmp_path: Path):
