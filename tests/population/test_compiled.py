@@ -45,9 +45,7 @@ def assert_equal(works, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_members_are_those_of_eager_runs(case, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        stack, "LARGE", 300
-    )  # of 400 for a layer: several runs of parameters, and large ones among them
+    monkeypatch.setattr(stack, "LARGE", 300)  # a hidden layer has 400 weights
     common, own = CASES[case]
     assert_equal([["model.depth=3", *common, *settings] for settings in own], tmp_path)
 
@@ -87,10 +85,10 @@ def test_the_gradient_of_all_parameters_is_stored_for_its_norm_alone(clip, store
     assert (f"empty_strided_cpu((2, {parameters})" in code) is stored
 
 
-def test_parameters_are_updated_in_runs_of_at_least_some_size():
+def test_parameters_are_updated_in_blocks_of_at_least_some_size():
     sizes = {"first": 100, "bias": 4, "second": 16, "third": 16, "large": 50, "last": 5}
-    assert stack.runs_of(sizes, 30) == [["first"], ["bias", "second", "third"], ["large"], ["last"]]
-    assert stack.runs_of(sizes, 10**6) == [[*sizes]]
+    assert stack.blocks_of(sizes, 30) == [["first"], ["bias", "second", "third"], ["large"], ["last"]]
+    assert stack.blocks_of(sizes, 10**6) == [[*sizes]]
 
 
 def test_a_part_has_the_memory_of_its_view():

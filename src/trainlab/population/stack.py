@@ -170,8 +170,8 @@ class StackStep:
         in_parts = first.compile_step and clip is not clip_norm and values.device.type == "cpu"
         shapes = {name: tensor.shape for name, tensor in flat.by_name(values).items()}
         sizes = {name: math.prod(shape[1:]) for name, shape in shapes.items()}
-        runs = runs_of(sizes, LARGE) if in_parts else [[*sizes]]
-        widths = [sum(sizes[name] for name in run) for run in runs]
+        blocks = blocks_of(sizes, LARGE) if in_parts else [[*sizes]]
+        widths = [sum(sizes[name] for name in block) for block in blocks]
         parts, *others = [
             [_apart(part) for part in tensor.split(widths, 1)] if in_parts else [tensor]
             for tensor in (values, *state.values())
@@ -187,12 +187,12 @@ class StackStep:
 
             parameters = {
                 name: chunk.view(shapes[name])
-                for run, part in zip(runs, parts, strict=True)
-                for name, chunk in zip(run, part.split([sizes[name] for name in run], 1), strict=True)
+                for block, part in zip(blocks, parts, strict=True)
+                for name, chunk in zip(block, part.split([sizes[name] for name in block], 1), strict=True)
             }
             gradients, (_, (losses, scores, fresh)) = grad_and_value(loss, has_aux=True)(parameters)
-            for run, part, own in zip(runs, parts, states, strict=True):
-                gradient = torch.cat([gradients[name].flatten(1) for name in run], 1)
+            for block, part, own in zip(blocks, parts, states, strict=True):
+                gradient = torch.cat([gradients[name].flatten(1) for name in block], 1)
                 rule.update(part, clip(gradient, limit) if clip else gradient, own, scalars)
             for name, buffer in running.items():
                 buffer.copy_(fresh[name])
@@ -247,17 +247,17 @@ def scaling_of(streams: BatchStreams, owners: Sequence[TaskModule]) -> Callable[
     return lambda images: torch.cat([own(part) for own, part in zip(each, images.chunk(len(each)), strict=True)])
 
 
-def runs_of(sizes: Mapping[str, int], least: int) -> list[list[str]]:
-    """The keys of ``sizes`` in runs of at least ``least`` in all, where a size of ``least`` is a run by itself."""
-    runs: list[list[str]] = []
+def blocks_of(sizes: Mapping[str, int], least: int) -> list[list[str]]:
+    """The keys of ``sizes`` in blocks of at least ``least`` in all; a key of that size begins a block and ends it."""
+    blocks: list[list[str]] = []
     total = least
     for name, size in sizes.items():
         if total >= least or size >= least:
-            runs.append([])
+            blocks.append([])
             total = 0
-        runs[-1].append(name)
+        blocks[-1].append(name)
         total += size
-    return runs
+    return blocks
 
 
 def _apart(view: Tensor) -> Tensor:
