@@ -85,6 +85,18 @@ def test_the_gradient_of_all_parameters_is_stored_for_its_norm_alone(clip, store
     assert (f"empty_strided_cpu((2, {parameters})" in code) is stored
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["elu", "selu"])
+def test_the_backward_pass_of_an_activation_takes_no_exponential(activation, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "code"))
+    work = [*NADAM, f"model.activation={activation}"]
+    works = {tmp_path / f"{seed}": [*work, f"seed={seed}"] for seed in (1, 2)}
+    assert not any(isinstance(result, BaseException) for result in together(works, compile=True))
+    code = "".join(path.read_text() for path in (tmp_path / "code").glob("??/*.py"))
+    kernels = [kernel for kernel in code.split("\ncpp_fused")[1:] if "elu_backward" in kernel.partition(" = ")[0]]
+    assert kernels and not any(".exp()" in kernel for kernel in kernels)
+
+
 def test_parameters_are_updated_in_blocks_of_at_least_some_size():
     sizes = {"first": 100, "bias": 4, "second": 16, "third": 16, "large": 50, "last": 5}
     assert stack.blocks_of(sizes, 30) == [["first"], ["bias", "second", "third"], ["large"], ["last"]]

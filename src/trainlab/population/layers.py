@@ -5,6 +5,7 @@ batches are multiplied faster with the images of a unit contiguous.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from trainlab.models.activations import RReLU
 from trainlab.models.dropout import SELU_MINIMUM, AlphaDropout, Dropout
 from trainlab.randomness import CounterDraws, counter_draws
 
-ELEMENTWISE = (nn.ELU, nn.SELU, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Mish)
+ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Mish)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ class _Linear(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias[:, :, None], weight, x)
+    if bias is None:
+        return torch.bmm(weight, x)
+    if not torch.compiler.is_compiling():
+        return torch.baddbmm(bias[:, :, None], weight, x)
+    product = torch.bmm(weight, x)
+    return product + bias[:, :, None].to(product.dtype)  # in one loop with the activation
 
 
 def _linear(name: str, layer: nn.Linear) -> Layer:
@@ -120,6 +126,13 @@ def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
         return normal.view(members, units, images)
 
     return apply
+
+
+def _elu(name: str, layer: nn.ELU | nn.SELU) -> Layer:
+    # In place, the derivative is a function of the result, which takes no exponential; there is none for alpha < 0.
+    in_place = copy(layer)
+    in_place.inplace = not isinstance(layer, nn.ELU) or layer.alpha >= 0
+    return lambda x, tensors: (in_place if torch.compiler.is_compiling() else layer)(x)
 
 
 def _prelu(name: str, layer: nn.PReLU) -> Layer:
@@ -161,6 +174,8 @@ def _alpha_dropout(name: str, layer: AlphaDropout) -> Layer:
 _STACKED: dict[type[nn.Module], Callable[[str, Any], Layer | None]] = {
     nn.Linear: _linear,
     nn.BatchNorm1d: _batch_norm,
+    nn.ELU: _elu,
+    nn.SELU: _elu,
     nn.PReLU: _prelu,
     RReLU: _rrelu,
     Dropout: _dropout,

@@ -17,8 +17,9 @@ from trainlab.models.image_network import ImageNetwork, is_own
 from trainlab.population.batch_streams import BatchStreams
 from trainlab.population.layers import Tensors, constants, stacked_layers
 from trainlab.population.vmapped import own_tensors, vmapped
+from trainlab.training.compiler import compiled
 from trainlab.training.cuda_graph import GraphedCallable
-from trainlab.training.fused_step import compiled, to_device
+from trainlab.training.fused_step import to_device
 from trainlab.training.loss_checks import checks_loss
 from trainlab.training.module import TaskModule, at_least_float32
 from trainlab.training.optimizers import clip_norm, has_state, rule_for

@@ -10,6 +10,7 @@ from torch.func import functional_call, grad_and_value
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from trainlab.training.compiler import compiled
 from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.flat_parameters import FlatParameters
 from trainlab.training.optimizers import has_state, rules_for
@@ -102,15 +103,3 @@ def to_device(numbers: Sequence[Any], like: Tensor) -> Tensor:
     """A tensor of ``numbers`` with the device and type of ``like``, without synchronization."""
     on_gpu = like.device.type == "cuda"
     return torch.tensor(numbers, dtype=like.dtype, pin_memory=on_gpu).to(like.device, non_blocking=on_gpu)
-
-
-def compiled(step: Any) -> Callable[..., Any]:
-    """``step`` as one compiled graph, for inputs of the shapes that they first have.
-
-    Nothing but the inputs may change while a network trains. Torch would check hundreds of guards before every step,
-    up to 0.6 ms; only those of tensors are kept. Graphs are cached by code object, so the function gets one of its own:
-    the graph of another network can never be taken for this one.
-    """
-    step.__code__ = step.__code__.replace()
-    tensor_guards = torch.compiler.keep_tensor_guards_unsafe
-    return torch.compile(step, dynamic=False, fullgraph=True, options={"guard_filter_fn": tensor_guards})
