@@ -1,5 +1,6 @@
 """Running a script: a user's mistakes in one or two lines instead of a traceback."""
 
+import atexit
 import gc
 import importlib
 import os
@@ -78,13 +79,16 @@ def bypass_hydra_errors() -> Iterator[None]:
 def gc_paused() -> Iterator[None]:
     """Collect no garbage while importing: of the millions of objects that libraries make, nearly all stay.
 
-    Saves about 0.7 s of 5.
+    Saves about 0.7 s of 5. Later collections, of 0.15 s each in this process and in those it forks, leave them out.
     """
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
+        atexit.unregister(gc.unfreeze)
+        atexit.register(gc.unfreeze)  # libraries report objects that are left at the end
 
 
 def load_libraries() -> None:
