@@ -1,6 +1,8 @@
 """Wrong inputs end in one or two lines that say what to do, before anything is read or written."""
 
 import errno
+import gc
+import importlib
 import json
 import logging
 import os
@@ -8,6 +10,7 @@ import runpy
 import sys
 import urllib.error
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from conftest import cases, first, with_defaults
-from trainlab.cli import explain
+from trainlab.cli import explain, gc_paused
 from trainlab.config.resolvers import PROJECT
 from trainlab.runs.files import read_rows
 
@@ -485,3 +488,20 @@ def test_ctrl_c_leaves_no_empty_folder_of_a_report(script: Script, study: Path, 
     monkeypatch.setattr("trainlab.report.write.plot_groups", interrupt)
     assert script("report.py", str(study), "--output-dir", str(study / "report")) == 130
     assert not (study / "report").exists()
+
+
+def test_libraries_alone_are_left_out_of_later_collections(tmp_path, monkeypatch):
+    (tmp_path / "imported_once.py").write_text("numbers = [[n] for n in range(1000)]")
+    monkeypatch.syspath_prepend(tmp_path)
+    frozen = gc.get_freeze_count()
+    with gc_paused():
+        importlib.import_module("imported_once")
+    assert gc.get_freeze_count() >= frozen + 1000
+    cycle: Any = type("Cycle", (), {})()
+    cycle.own, gone = cycle, weakref.ref(cycle)
+    with gc_paused():
+        pass
+    del cycle
+    gc.collect()
+    assert gone() is None
+    gc.unfreeze()

@@ -96,7 +96,7 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not torch.compiler.is_compiling():
         return torch.baddbmm(bias[:, :, None], weight, x)
     product = torch.bmm(weight, x)
-    return product + bias[:, :, None].to(product.dtype)  # in one loop with the activation
+    return product + bias[:, :, None].to(product.dtype)  # fused with what follows
 
 
 def _linear(name: str, layer: nn.Linear) -> Layer:
@@ -129,10 +129,16 @@ def _batch_norm(name: str, layer: nn.BatchNorm1d) -> Layer:
 
 
 def _elu(name: str, layer: nn.ELU | nn.SELU) -> Layer:
-    # In place, the derivative is a function of the result, which takes no exponential; there is none for alpha < 0.
     in_place = copy(layer)
-    in_place.inplace = not isinstance(layer, nn.ELU) or layer.alpha >= 0
-    return lambda x, tensors: (in_place if torch.compiler.is_compiling() else layer)(x)
+    in_place.inplace = True
+
+    def apply(x: Tensor, tensors: Tensors) -> Tensor:
+        # In place, autograd takes the derivative from the result, without an exponential; bfloat16 has too few digits.
+        if torch.compiler.is_compiling() and x.dtype.itemsize >= 4:
+            return in_place(x.clone())
+        return layer(x)
+
+    return apply
 
 
 def _prelu(name: str, layer: nn.PReLU) -> Layer:

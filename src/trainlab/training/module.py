@@ -17,6 +17,7 @@ from trainlab.randomness import CounterDraws, derive_seed, seed_global_generator
 from trainlab.tasks.classification import Classification
 from trainlab.tasks.task import Task
 from trainlab.training.accumulation import Accumulation
+from trainlab.training.compiler import compiled_objective
 from trainlab.training.cuda_graph import GraphedCallable
 from trainlab.training.epoch_sums import EpochSums, ValidationSums, type_of_sums
 from trainlab.training.exchange import broadcast_buffers
@@ -136,7 +137,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             step = FusedStep(self.network, self._loss, self.flat, optimizer, self.clip, self.compile_step)
             self._fused_step = step
         elif self.compile_step:
-            self._forward = torch.compile(self._objective, dynamic=False)
+            self._forward = compiled_objective(self._objective)
         self._all_steps = self._total_steps()
         schedule = self._build_scheduler(optimizer, self._all_steps)
         self._scheduler_steps = SchedulerSteps(optimizer, schedule)
@@ -337,7 +338,7 @@ class TaskModule(FastHookNames, lightning.LightningModule):
             log.info("no gradient for %s: the optimizer now updates each parameter separately", names)
             self.trained, self._fused_step = self.flat.separate(self.optimizer), None
             if self.compile_step:
-                self._forward = torch.compile(self._objective, dynamic=False)
+                self._forward = compiled_objective(self._objective)
 
     def _make_step_with_closure(self, forward: Any, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """A step that evaluates the loss several times; loss and sum of scores before it."""
