@@ -134,6 +134,7 @@ def _elu(name: str, layer: nn.ELU | nn.SELU) -> Layer:
 
     def apply(x: Tensor, tensors: Tensors) -> Tensor:
         # In place, autograd takes the derivative from the result, without an exponential; bfloat16 has too few digits.
+        # Of a view, as batch normalization returns, autograd would copy gradients; the compiler drops the clone.
         if torch.compiler.is_compiling() and x.dtype.itemsize >= 4:
             return in_place(x.clone())
         return layer(x)
